@@ -1,0 +1,122 @@
+"""A corpus: a folder with a manifest, read into an immutable table of utterances."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from shortvox.corpora.manifest import MANIFEST, STANDARD, read_manifest, write_manifest
+from shortvox.corpora.utterance import Utterance
+from shortvox.errors import CorpusError
+
+__all__ = ["Corpus", "load_corpora", "load_corpus", "write_manifest"]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Utterances in manifest order. Positions into `utterances` are what trials and samplers work with."""
+
+    name: str
+    root: Path
+    utterances: tuple[Utterance, ...]
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    @cached_property
+    def speakers(self) -> tuple[str, ...]:
+        """All speakers, sorted."""
+        return tuple(sorted({u.speaker for u in self.utterances}))
+
+    def select(self, keep: Callable[[Utterance], bool], name: str | None = None) -> Corpus:
+        """The utterances for which `keep` is true, in the same order."""
+        return Corpus(name or self.name, self.root, tuple(u for u in self.utterances if keep(u)))
+
+    def by_speaker(self) -> dict[str, tuple[int, ...]]:
+        """Positions of each speaker's utterances; speakers sorted, positions in order."""
+        positions: dict[str, list[int]] = {speaker: [] for speaker in self.speakers}
+        for position, u in enumerate(self.utterances):
+            positions[u.speaker].append(position)
+        return {speaker: tuple(own) for speaker, own in positions.items()}
+
+    def index(self) -> dict[str, int]:
+        """Position of each utterance id."""
+        return {u.id: position for position, u in enumerate(self.utterances)}
+
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that `evaluate --by` may use: the standard ones, then the manifest's own."""
+        return (*STANDARD, *dict.fromkeys(name for u in self.utterances for name, _ in u.extra))
+
+    def fingerprint(self) -> str:
+        """sha256 over ids, speakers, paths, segments and file sizes: equal where a result can be reused.
+
+        Times of change are left out, so that a copy of a corpus counts as the same corpus.
+        """
+        digest = hashlib.sha256()
+        for u in self.utterances:
+            where = u.path.relative_to(self.root) if u.path.is_relative_to(self.root) else u.path
+            fields = (u.id, u.speaker, where.as_posix(), u.start, u.duration, _size(u.path))
+            digest.update(repr(fields).encode())
+        return digest.hexdigest()
+
+
+def load_corpus(folder: Path) -> Corpus:
+    """Read `folder/manifest.csv`.
+
+    Raises CorpusError with row and column at the first row that cannot be used; `shortvox corpus check` lists all.
+    """
+    folder = Path(folder).absolute()
+    if not folder.is_dir():
+        raise CorpusError(f"{folder}: no such folder; a corpus is a folder with a {MANIFEST}")
+    manifest = read_manifest(folder)
+    if manifest.problems:
+        first = manifest.problems[0]
+        more = len(manifest.problems) - 1
+        others = f" ({more} more; `shortvox corpus check` lists them)" if more else ""
+        raise CorpusError(f"{manifest.path}: row {first.row}: {first.message}{others}")
+    if not manifest.rows:
+        raise CorpusError(f"{manifest.path}: no utterances")
+    return Corpus(folder.name, folder, tuple(u for _, u in manifest.rows))
+
+
+def load_corpora(folders: Sequence[Path]) -> Corpus:
+    """Several corpora as one, ids and speakers prefixed `<folder name>/`; a single one stays unprefixed.
+
+    Speakers of different corpora count as different people. Folders of the same name are told apart by as many
+    parent folders as it takes. Raises CorpusError, also for a folder given twice.
+    """
+    if not folders:
+        raise CorpusError("no corpus given; name one with --corpus DIR")
+    corpora = [load_corpus(folder) for folder in folders]
+    if len(corpora) == 1:
+        return corpora[0]
+    roots = [corpus.root.resolve() for corpus in corpora]
+    for position, root in enumerate(roots):
+        if root in roots[:position]:
+            raise CorpusError(f"{root}: given twice as --corpus; once is enough")
+    names = _unique_names([corpus.root for corpus in corpora], roots)
+    utterances = tuple(
+        replace(u, id=f"{name}/{u.id}", speaker=f"{name}/{u.speaker}")
+        for name, corpus in zip(names, corpora, strict=True) for u in corpus.utterances)
+    common = Path(os.path.commonpath([corpus.root for corpus in corpora]))
+    return Corpus("+".join(names), common, utterances)
+
+
+def _unique_names(given: Sequence[Path], resolved: Sequence[Path]) -> list[str]:
+    names = [root.name for root in given]
+    depth = 1
+    while len(set(names)) < len(names):
+        depth += 1
+        names = ["/".join(root.parts[1:][-depth:]) for root in resolved]
+    return names
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1  # a missing file is reported where it is read, with a better message

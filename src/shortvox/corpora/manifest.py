@@ -1,0 +1,158 @@
+"""`manifest.csv`: one row per utterance, paths relative to the manifest's folder and never outside it.
+
+Columns: `utterance,speaker,path` are required, `session,duration,gender,start` are understood, any other is kept.
+A path may not be absolute and may not contain `..`. It may pass through a symbolic link that lies in the folder:
+the importers make one (`audio`), so that recordings stay where they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from shortvox.corpora.utterance import Utterance
+from shortvox.errors import CorpusError
+from shortvox.files import write_text
+
+MANIFEST = "manifest.csv"
+REQUIRED = ("utterance", "speaker", "path")
+STANDARD = ("utterance", "speaker", "session", "path", "duration", "gender")
+KNOWN = (*STANDARD, "start")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one row; `row` counts lines as a spreadsheet does, so the header is row 1."""
+
+    row: int
+    kind: str
+    message: str
+    utterance: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The rows that can be used, each with its row number, and the problems of those that cannot."""
+
+    path: Path
+    rows: tuple[tuple[int, Utterance], ...]
+    problems: tuple[Problem, ...]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read `folder/manifest.csv`, collecting the problems of single rows.
+
+    Raises CorpusError where no row can be understood: no manifest, no header, a required column missing, not UTF-8.
+    """
+    folder = folder.absolute()
+    path = folder / MANIFEST
+    header, records = _read_table(path)
+    rows: list[tuple[int, Utterance]] = []
+    problems: list[Problem] = []
+    first_row_of: dict[str, int] = {}
+    for number, cells in records:
+        found = _parse(folder, header, cells)
+        if isinstance(found, Utterance) and found.id in first_row_of:
+            found = ("duplicate id", f"column utterance: {found.id!r} is also in row {first_row_of[found.id]}; "
+                     "give each utterance its own id")
+        if isinstance(found, Utterance):
+            first_row_of[found.id] = number
+            rows.append((number, found))
+        else:
+            name = dict(zip(header, cells, strict=False)).get("utterance", "")
+            problems.append(Problem(number, found[0], found[1], name))
+    return Manifest(path, tuple(rows), tuple(problems))
+
+
+def write_manifest(folder: Path, utterances: Iterable[Utterance]) -> None:
+    """Write `folder/manifest.csv` (atomically), with paths relative to `folder`.
+
+    Raises CorpusError for an utterance whose recording lies outside the folder.
+    """
+    folder = folder.absolute()
+    utterances = tuple(utterances)
+    start = ("start",) if any(u.start for u in utterances) else ()
+    extra = tuple(dict.fromkeys(name for u in utterances for name, _ in u.extra))
+    header = (*STANDARD, *start, *extra)
+    text = io.StringIO(newline="")
+    # Everything that could be misread is quoted, so that any text survives the round trip.
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    for u in utterances:
+        if not u.path.is_relative_to(folder):
+            raise CorpusError(f"{folder / MANIFEST}: {u.path} lies outside the corpus folder; "
+                              "move or link the recordings into it")
+        relative = u.path.relative_to(folder).as_posix()
+        writer.writerow(relative if name == "path" else u.column(name) for name in header)
+    write_text(folder / MANIFEST, text.getvalue())
+
+
+def _read_table(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise CorpusError(f"{path}: no such file; a corpus is a folder with a manifest.csv "
+                          "(`shortvox corpus import` makes one)") from None
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{path}: not UTF-8 text at byte {error.start}; save the manifest as UTF-8") from None
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from None
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        records = [(number, cells) for number, cells in enumerate(lines, start=1) if cells]
+    except csv.Error as error:
+        raise CorpusError(f"{path}: row {lines.line_num}: not CSV ({error})") from None
+    if not records:
+        raise CorpusError(f"{path}: empty; the first row must name the columns {','.join(STANDARD)}")
+    header = records[0][1]
+    missing = [name for name in REQUIRED if name not in header]
+    if missing:
+        raise CorpusError(f"{path}: row 1: column {missing[0]} is missing; the columns are {','.join(STANDARD)}")
+    repeated = [name for name in header if header.count(name) > 1]
+    if repeated:
+        raise CorpusError(f"{path}: row 1: column {repeated[0]!r} appears more than once")
+    return header, iter(records[1:])
+
+
+def _parse(folder: Path, header: Sequence[str], cells: Sequence[str]) -> Utterance | tuple[str, str]:
+    """An utterance, or (kind of problem, message)."""
+    if len(cells) != len(header):
+        return "malformed row", f"{len(cells)} cells under {len(header)} columns"
+    cell = dict(zip(header, cells, strict=True))
+    for name in REQUIRED:
+        if not cell[name].strip():
+            return "malformed row", f"column {name}: empty"
+    if _leaves(cell["path"]):
+        return "path outside", (f"column path: {cell['path']!r} leaves the corpus folder; "
+                                "use a path relative to the manifest, without '..'")
+    numbers: dict[str, float | None] = {}
+    for name, positive in (("duration", True), ("start", False)):
+        text = cell.get(name, "").strip()
+        numbers[name] = _seconds(text) if text else None
+        value = numbers[name]
+        if text and (value is None or value < 0 or (positive and value == 0)):
+            bound = "above 0" if positive else "from 0 up"
+            return "malformed row", f"column {name}: {text!r} is not a number of seconds {bound}"
+    return Utterance(
+        id=cell["utterance"], speaker=cell["speaker"], path=folder / cell["path"], session=cell.get("session", ""),
+        duration=numbers["duration"], gender=cell.get("gender", ""), start=numbers["start"] or 0.0,
+        extra=tuple((name, cell[name]) for name in header if name not in KNOWN))
+
+
+def _leaves(text: str) -> bool:
+    """Judged by the text alone: `audio/../x` is refused too, for `audio` may be a link to anywhere."""
+    path = PurePosixPath(text)
+    windows = PureWindowsPath(text)
+    return path.is_absolute() or bool(windows.anchor) or ".." in path.parts or ".." in windows.parts or "\0" in text
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

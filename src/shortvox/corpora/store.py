@@ -1,0 +1,204 @@
+"""Where training and evaluation read speech from: crops by seeking, or out of one packed file.
+
+`SeekingStore` opens the recording for every crop and decodes only that piece: no preparation, any corpus size.
+`PackedStore` decodes every utterance once into one memory-mapped int16 file: no decoding while training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+import numpy as np
+
+from shortvox.corpora.audio import SAMPLE_RATE, probe, read_samples, segment_end
+from shortvox.corpora.corpus import Corpus
+from shortvox.corpora.utterance import Utterance
+from shortvox.errors import AudioError
+from shortvox.files import ensure_writable, sync_folder, write_json
+from shortvox.progress import progress_bar
+
+_FORMAT = 1
+
+
+class AudioStore(Protocol):
+    """Speech of a corpus by position; `lengths` (utterances,) int64 are samples at 16 kHz, in corpus order."""
+
+    lengths: np.ndarray
+
+    def read(self, position: int, start: int = 0, samples: int | None = None) -> np.ndarray:
+        """(samples,) float32 of utterance `position` from sample `start`; without `samples`, up to its end."""
+        ...
+
+
+def open_store(corpus: Corpus, cache: Path | None = None) -> AudioStore:
+    """Crops by seeking, or, with a `cache` folder, from a pack that is made once and reused while no file changes.
+
+    Raises AudioError naming the first recording that cannot be used (`shortvox corpus check` lists all).
+    """
+    if cache is None:
+        return SeekingStore(corpus)
+    return PackedStore(pack(corpus, Path(cache)))
+
+
+class SeekingStore:
+    """Opens the recording for every read. Files are probed once, for the lengths."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self._utterances = corpus.utterances
+        self._starts = np.array([_first_sample(u) for u in corpus.utterances], np.int64)
+        self.lengths = np.array(list(_in_threads(_length, corpus.utterances, "Probing audio")), np.int64)
+
+    def read(self, position: int, start: int = 0, samples: int | None = None) -> np.ndarray:
+        start, samples = _bounds(int(self.lengths[position]), start, samples)
+        u = self._utterances[position]
+        speech = read_samples(u.path, int(self._starts[position]) + start, samples)
+        if samples == self.lengths[position]:
+            _refuse_silence(u, speech)
+        return speech
+
+
+class PackedStore:
+    """Reads a pack made by `pack`. Cheap to send to worker processes: only the path travels."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lengths = np.array(json.loads(_index_of(path).read_text())["lengths"], np.int64)
+        self._offsets = np.concatenate([[0], np.cumsum(self.lengths)])
+        self._samples = np.memmap(path, np.int16, mode="r")
+
+    def __reduce__(self) -> tuple[type[PackedStore], tuple[Path]]:
+        return PackedStore, (self.path,)
+
+    def read(self, position: int, start: int = 0, samples: int | None = None) -> np.ndarray:
+        start, samples = _bounds(int(self.lengths[position]), start, samples)
+        first = int(self._offsets[position]) + start
+        return self._samples[first : first + samples].astype(np.float32) / np.float32(32768)
+
+
+def pack(corpus: Corpus, cache: Path) -> Path:
+    """Decode every utterance into `<cache>/<fingerprint>.pcm` (int16, 16 kHz) beside a JSON index; the path.
+
+    The index is written last, so a pack without one is never taken for whole. Processes that need the same pack wait
+    for the first of them.
+    """
+    ensure_writable(cache)
+    path = cache / f"{_fingerprint(corpus)}.pcm"
+    with _locked(path.with_suffix(".lock")):
+        if not _is_whole(path):
+            _write_pack(corpus, path)
+    return path
+
+
+def _write_pack(corpus: Corpus, path: Path) -> None:
+    for left_over in path.parent.glob(f".{path.name}.*.tmp"):
+        left_over.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    lengths: list[int] = []
+    try:
+        with temporary.open("wb") as handle:
+            for samples in _in_threads(_decode, corpus.utterances, f"Packing {corpus.name}"):
+                handle.write(samples.tobytes())
+                lengths.append(len(samples))
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be written ({error.strerror or error}); free some space (a pack takes "
+                         "115 MB an hour) or choose another cache folder") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    write_json(_index_of(path), {"format": _FORMAT, "rate": SAMPLE_RATE, "samples": sum(lengths), "lengths": lengths})
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        index = json.loads(_index_of(path).read_text())
+        return index["format"] == _FORMAT and path.stat().st_size == 2 * index["samples"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _index_of(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _decode(u: Utterance) -> np.ndarray:
+    speech = read_samples(u.path, _first_sample(u), _length(u))
+    _refuse_silence(u, speech)
+    return np.clip(np.rint(speech * 32768), -32768, 32767).astype("<i2")
+
+
+def _length(u: Utterance) -> int:
+    first = _first_sample(u)
+    return segment_end(u.path, probe(u.path).frames, first, u.duration) - first
+
+
+def _first_sample(u: Utterance) -> int:
+    return round(u.start * SAMPLE_RATE)
+
+
+def _refuse_silence(u: Utterance, speech: np.ndarray) -> None:
+    if not speech.any():
+        raise AudioError(f"{u.path}: silent (every sample of utterance {u.id} is zero); remove it from the manifest")
+
+
+def _bounds(length: int, start: int, samples: int | None) -> tuple[int, int]:
+    samples = length - start if samples is None else samples
+    if start < 0 or samples < 1 or start + samples > length:
+        raise ValueError(f"samples {start} to {start + samples} of an utterance of {length}")
+    return start, samples
+
+
+def _fingerprint(corpus: Corpus) -> str:
+    digest = hashlib.sha256(f"pack {_FORMAT}".encode())
+    for u in corpus.utterances:
+        try:
+            status = u.path.stat()
+        except OSError as error:
+            raise AudioError(f"{u.path}: no such file ({error.strerror})") from None
+        digest.update(repr((u.id, str(u.path), u.start, u.duration, status.st_size, status.st_mtime_ns)).encode())
+    return digest.hexdigest()[:32]
+
+
+def _in_threads(work: Callable[[Utterance], Any], utterances: Iterable[Utterance], title: str) -> Iterator[Any]:
+    """Results of `work` in order, a few ahead: libsndfile and soxr run without Python's lock."""
+    utterances = tuple(utterances)
+    threads = min(os.cpu_count() or 1, 8)
+    waiting: deque[Future[Any]] = deque()
+    with ThreadPoolExecutor(threads) as pool, progress_bar(transient=True) as bar:
+        task = bar.add_task(title, total=len(utterances), note="")
+        try:
+            for u in utterances:
+                waiting.append(pool.submit(work, u))
+                if len(waiting) > 4 * threads:
+                    yield waiting.popleft().result()
+                    bar.advance(task)
+            while waiting:
+                yield waiting.popleft().result()
+                bar.advance(task)
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock that the system lets go when the process ends, however it ends."""
+    with path.open("w") as handle:
+        try:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except (ImportError, OSError):  # no such locks on this system or file system: work may be done twice
+            pass
+        yield
