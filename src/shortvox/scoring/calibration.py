@@ -69,7 +69,8 @@ class Calibration:
         """The inverse of `to_json`. Raises ScoreError, naming `source`, for a missing or non-finite value."""
         values = content if isinstance(content, dict) else {}
         try:
-            result = cls(float(values["scale"]), float(values["offset"]), float(values.get("p_target", P_TARGET)))
+            prior = float(values.get("p_target", P_TARGET))
+            result = cls(float(values["scale"]), float(values["offset"]), prior)
         except (KeyError, TypeError, ValueError):
             result = cls(np.nan, np.nan)
         if not np.isfinite([result.scale, result.offset]).all() or not 0 < result.p_target < 1:
