@@ -1,0 +1,165 @@
+"""Noise, music, babble and reverberation for training crops (as in Kaldi's VoxCeleb recipe)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+from scipy import fft
+
+from shortvox.config import Settings
+from shortvox.corpora.audio import read_audio
+from shortvox.corpora.corpus import Corpus
+from shortvox.corpora.store import AudioStore
+from shortvox.errors import AudioError, ConfigError
+from shortvox.frontend.fbank import SAMPLE_RATE
+from shortvox.frontend.rooms import simulated_rooms
+from shortvox.registry import Registry
+
+AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
+LONGEST_RESPONSE = SAMPLE_RATE // 2
+LONGEST_NOISE = 60.0  # seconds of each noise file that are kept in memory
+
+Kind = Callable[["Augmenter", np.ndarray, int, np.random.Generator], np.ndarray]
+kind: Registry[Kind] = Registry("augmentation")
+
+
+class AugmentSettings(Settings):
+    """What is done to a training crop; each crop is either left clean or gets one of the kinds that are on."""
+
+    probability: float = Field(0.5, ge=0, le=1, description="share of crops that are augmented")
+    kinds: tuple[Literal["noise", "music", "babble", "reverb"], ...] = ("noise", "babble", "reverb")
+    noise: tuple[Path, ...] = Field((), description="folders of noise; none: white noise")
+    music: tuple[Path, ...] = ()
+    rirs: tuple[Path, ...] = Field((), description="folders of room impulse responses; none: simulated rooms")
+    rooms: int = Field(100, ge=1, description="simulated rooms, where no folder of responses is given")
+    noise_snr: tuple[float, float] = (0.0, 15.0)
+    babble_snr: tuple[float, float] = (13.0, 20.0)
+    music_snr: tuple[float, float] = (5.0, 15.0)
+    speeds: tuple[float, ...] = Field((1.0,), description="0.9 and 1.1 add each speaker as two new ones")
+    time_frames: int = Field(10, ge=0, description="SpecAugment: widest blank in time")
+    frequency_bands: int = Field(8, ge=0, description="SpecAugment: widest blank in frequency")
+
+
+class Augmenter:
+    """Leaves a crop clean or applies one of the kinds that are on; every choice comes from the generator given."""
+
+    def __init__(self, settings: AugmentSettings, corpus: Corpus, store: AudioStore, *, seed: int) -> None:
+        self.settings = settings
+        self.corpus = corpus
+        self.store = store
+        self.seed = seed
+        self._kinds = [kind[name] for name in settings.kinds]
+        for folder in (*settings.noise, *settings.music, *settings.rirs):
+            if not folder.is_dir():
+                raise ConfigError(f"augment: {folder}: no such folder")
+
+    def __call__(self, waveform: np.ndarray, position: int, rng: np.random.Generator) -> np.ndarray:
+        """(samples,) -> (samples,); `position` is the utterance, so that babble is made of other speakers."""
+        if not self._kinds or rng.random() >= self.settings.probability:
+            return waveform
+        return self._kinds[rng.integers(len(self._kinds))](self, waveform, position, rng)
+
+    @cached_property
+    def noises(self) -> Bank:
+        return Bank(self.settings.noise)
+
+    @cached_property
+    def musics(self) -> Bank:
+        return Bank(self.settings.music)
+
+    @cached_property
+    def responses(self) -> list[np.ndarray]:
+        if self.settings.rirs:
+            bank = Bank(self.settings.rirs)
+            return [direct_path_first(bank.load(number)) for number in range(len(bank.paths))]
+        return [direct_path_first(room) for room in simulated_rooms(self.settings.rooms, seed=self.seed)]
+
+
+class Bank:
+    """The audio files below some folders, each decoded when first used."""
+
+    def __init__(self, folders: tuple[Path, ...]) -> None:
+        self.paths = sorted(
+            path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES
+        )
+        if folders and not self.paths:
+            raise ConfigError(f"augment: no audio files below {', '.join(map(str, folders))}")
+        self._loaded: dict[int, np.ndarray] = {}
+
+    def load(self, number: int) -> np.ndarray:
+        if number not in self._loaded:
+            self._loaded[number] = read_audio(self.paths[number], duration=LONGEST_NOISE)
+        return self._loaded[number]
+
+    def crop(self, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """A random stretch of a random file, wrapped where the file is shorter."""
+        try:
+            audio = self.load(int(rng.integers(len(self.paths))))
+        except AudioError as error:
+            raise ConfigError(f"augment: {error}") from None
+        start = int(rng.integers(len(audio)))
+        return np.take(audio, np.arange(start, start + samples), mode="wrap")
+
+
+@kind("noise")
+def add_noise(augmenter: Augmenter, waveform: np.ndarray, position: int, rng: np.random.Generator) -> np.ndarray:
+    if augmenter.noises.paths:
+        noise = augmenter.noises.crop(len(waveform), rng)
+    else:
+        noise = rng.standard_normal(len(waveform), dtype=np.float32)
+    return mix(waveform, noise, rng.uniform(*augmenter.settings.noise_snr))
+
+
+@kind("music")
+def add_music(augmenter: Augmenter, waveform: np.ndarray, position: int, rng: np.random.Generator) -> np.ndarray:
+    if not augmenter.musics.paths:
+        raise ConfigError("augment.kinds: 'music' needs a folder in augment.music")
+    return mix(waveform, augmenter.musics.crop(len(waveform), rng), rng.uniform(*augmenter.settings.music_snr))
+
+
+@kind("babble")
+def add_babble(augmenter: Augmenter, waveform: np.ndarray, position: int, rng: np.random.Generator) -> np.ndarray:
+    """Three to seven utterances of other training speakers at once."""
+    utterances = augmenter.corpus.utterances
+    voices = np.zeros_like(waveform)
+    for _ in range(rng.integers(3, 8)):
+        other = int(rng.integers(len(utterances)))
+        if utterances[other].speaker == utterances[position].speaker:
+            continue
+        available = int(augmenter.store.lengths[other])
+        start = int(rng.integers(max(0, available - len(waveform)) + 1))
+        voices += np.resize(augmenter.store.read(other, start, min(len(waveform), available)), len(waveform))
+    return mix(waveform, voices, rng.uniform(*augmenter.settings.babble_snr))
+
+
+@kind("reverb")
+def reverberate(augmenter: Augmenter, waveform: np.ndarray, position: int, rng: np.random.Generator) -> np.ndarray:
+    response = augmenter.responses[rng.integers(len(augmenter.responses))]
+    size = fft.next_fast_len(len(waveform) + len(response) - 1, real=True)
+    wet = fft.irfft(fft.rfft(waveform, size) * fft.rfft(response, size), size)[: len(waveform)]
+    level = np.sqrt(power(waveform) / max(power(wet), 1e-12))
+    return (wet * level).astype(np.float32)
+
+
+def mix(waveform: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
+    """Add `noise` at `snr` dB below the speech; silence on either side leaves the speech as it is."""
+    noise_power = power(noise)
+    if noise_power <= 0.0:
+        return waveform
+    gain = np.sqrt(power(waveform) / noise_power / 10 ** (snr / 10))
+    return (waveform + gain * noise).astype(np.float32)
+
+
+def power(waveform: np.ndarray) -> float:
+    return float(np.dot(waveform, waveform)) / len(waveform)
+
+
+def direct_path_first(response: np.ndarray) -> np.ndarray:
+    """Start at the strongest arrival, so that reverberation does not delay the speech out of its crop."""
+    peak = int(np.argmax(np.abs(response)))
+    return response[peak : peak + LONGEST_RESPONSE].astype(np.float32)

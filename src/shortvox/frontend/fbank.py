@@ -1,0 +1,109 @@
+"""Log-mel filter bank, Kaldi-compatible, batched in torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+SAMPLE_RATE = 16000
+WINDOW = 400  # samples, 25 ms
+HOP = 160  # samples, 10 ms
+FFT = 512
+PREEMPHASIS = 0.97
+LOW_HZ = 20.0
+INT16_SCALE = 32768.0
+HALF = WINDOW // 2
+EDGE = (WINDOW - HOP) // 2  # samples by which the first window reaches before the file
+
+
+def frame_count(samples: int | Tensor) -> int | Tensor:
+    """Frames of a signal with snip-edges false: 16 000 samples give 100."""
+    return (samples + HOP // 2) // HOP
+
+
+class Fbank(nn.Module):
+    """Waveform to log-mel energies, as Kaldi's `compute-fbank-feats --snip-edges=false --dither=0`.
+
+    25 ms Povey window, 10 ms hop, DC removal, pre-emphasis 0.97, 20 Hz to Nyquist, power spectrum, int16 scale.
+    Reference: Kaldi feature-fbank.cc, as reproduced by kaldi-native-fbank.
+
+    The power spectrum does not depend on where time zero is. With time zero at the centre of the (symmetric) window,
+    the frame's even part meets only cosines and its odd part only sines: two small matrix products, faster than
+    torch's CPU FFT at this size, and no FFT in an exported graph.
+    """
+
+    def __init__(self, *, bands: int = 80) -> None:
+        super().__init__()
+        self.bands = bands
+        cosines, sines = _windowed_fourier()
+        self.register_buffer("cosines", cosines, persistent=False)
+        self.register_buffer("sines", sines, persistent=False)
+        self.register_buffer("mel", _mel_bank(bands), persistent=False)
+
+    def forward(self, waveforms: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """(batch, samples) in [-1, 1], lengths (batch,) in samples -> (batch, frames, bands), frame counts.
+
+        Without lengths every row is whole. Frames past a row's own count are meaningless; mask them.
+        """
+        signal = mirror_edges(waveforms * INT16_SCALE, lengths)
+        # Povey's window is zero at its first sample, so pre-emphasis may run over the signal instead of the frame;
+        # removing the frame's mean m first is then the same as subtracting (1 - 0.97) m afterwards.
+        emphasised = signal.clone()
+        emphasised[:, 1:] -= PREEMPHASIS * signal[:, :-1]
+        mean = signal.unfold(1, WINDOW, HOP).mean(dim=2, keepdim=True)
+        rising = emphasised[:, : emphasised.shape[1] - HALF].unfold(1, HALF, HOP)
+        falling = emphasised[:, HALF:].unfold(1, HALF, HOP).flip(2)
+        even = rising + falling - 2 * (1 - PREEMPHASIS) * mean
+        odd = rising - falling
+        power = torch.matmul(even, self.cosines).square_() + torch.matmul(odd, self.sines).square_()
+        energies = torch.matmul(power, self.mel)
+        counts = None if lengths is None else torch.as_tensor(frame_count(lengths))
+        return energies.clamp_min(torch.finfo(torch.float32).eps).log(), counts
+
+
+def mirror_edges(signal: Tensor, lengths: Tensor | None) -> Tensor:
+    """Extend (batch, samples) by reflection at each row's own two ends, far enough for whole windows.
+
+    Kaldi mirrors with the edge sample repeated, and mirrors again where the signal is shorter than the reach.
+    """
+    batch, samples = signal.shape
+    frames = int(frame_count(samples))
+    total = (frames - 1) * HOP + WINDOW
+    if lengths is None:
+        positions = torch.from_numpy(_mirrored(samples, total)).to(signal.device)
+        return signal.index_select(1, positions)
+    rows = np.stack([_mirrored(int(n), total) for n in lengths.tolist()])
+    return signal.gather(1, torch.from_numpy(rows).to(signal.device))
+
+
+def _mirrored(samples: int, total: int) -> np.ndarray:
+    """Positions into a signal of `samples` for window coverage -EDGE … total-EDGE, mirrored at both ends."""
+    wrapped = np.mod(np.arange(-EDGE, total - EDGE), 2 * samples)
+    return np.where(wrapped < samples, wrapped, 2 * samples - 1 - wrapped)
+
+
+def _windowed_fourier() -> tuple[Tensor, Tensor]:
+    """Two (HALF, FFT / 2 + 1) matrices: Povey window times cosine and sine about the window's centre."""
+    sample = np.arange(HALF)
+    window = (0.5 - 0.5 * np.cos(2 * np.pi * sample / (WINDOW - 1))) ** 0.85
+    time = sample - (WINDOW - 1) / 2
+    phase = 2 * np.pi / FFT * time[:, None] * np.arange(FFT // 2 + 1)
+    cosines, sines = window[:, None] * np.cos(phase), window[:, None] * np.sin(phase)
+    return torch.from_numpy(cosines).float(), torch.from_numpy(sines).float()
+
+
+def _mel_bank(bands: int) -> Tensor:
+    """(FFT / 2 + 1, bands) triangles on the mel scale; the Nyquist bin carries no weight, as in Kaldi."""
+
+    def mel(hertz: np.ndarray | float) -> np.ndarray:
+        return 1127.0 * np.log1p(np.asarray(hertz, dtype=np.float64) / 700.0)
+
+    edges = np.linspace(mel(LOW_HZ), mel(SAMPLE_RATE / 2), bands + 2)
+    left, centre, right = edges[:-2], edges[1:-1], edges[2:]
+    bins = mel(np.arange(FFT // 2) * SAMPLE_RATE / FFT)[:, None]
+    rising = (bins - left) / (centre - left)
+    falling = (right - bins) / (right - centre)
+    bank = np.zeros((FFT // 2 + 1, bands))
+    bank[:-1] = np.maximum(0.0, np.minimum(rising, falling))
+    return torch.from_numpy(bank).float()

@@ -1,0 +1,54 @@
+"""What every classification head is: a row of W for each training speaker, and a loss."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from shortvox.config import Settings
+from shortvox.registry import Registry
+
+
+class HeadSettings(Settings):
+    """`margin` and `scale` matter to margin heads only; the margin grows from zero over `margin_warmup` of training."""
+
+    name: str = "aam"
+    margin: float = Field(0.2, ge=0.0, lt=1.57)
+    scale: float = Field(30.0, gt=0.0)
+    margin_warmup: float = Field(0.0, ge=0.0, le=1.0)
+
+
+class Head(nn.Module):
+    """Embeddings (batch, dim) and labels (batch,) -> loss. `weight` is W, (speakers, dim): the speakers' prototypes."""
+
+    weight: nn.Parameter
+
+    def logits(self, embeddings: Tensor) -> Tensor:
+        """(batch, dim) -> (batch, speakers), free of margin: the posteriors' logits."""
+        raise NotImplementedError
+
+    def forward(self, embeddings: Tensor, labels: Tensor, *, progress: float = 1.0) -> Tensor:
+        """Mean loss over the batch; `progress` in [0, 1] is the share of training that is done."""
+        raise NotImplementedError
+
+    def scale_rows(self, rows: Tensor) -> Tensor:
+        """Unit rows (n, dim) at the length that this head's own rows have."""
+        return rows * self.weight.detach().norm(dim=1).mean()
+
+
+class MakeHead(Protocol):
+    def __call__(self, settings: HeadSettings, *, dim: int, speakers: int) -> Head: ...
+
+
+head: Registry[MakeHead] = Registry("head")
+
+
+def prototype_angles(first: Tensor, second: Tensor) -> Tensor:
+    """Angle in degrees between matching rows of two (speakers, dim) matrices -> (speakers,)."""
+    a = torch.nn.functional.normalize(first.double(), dim=1)
+    b = torch.nn.functional.normalize(second.double(), dim=1)
+    # atan2 of the chords is exact near zero, where acos of a rounded cosine is not.
+    return torch.rad2deg(2 * torch.atan2((a - b).norm(dim=1), (a + b).norm(dim=1)))

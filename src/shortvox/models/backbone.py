@@ -1,0 +1,42 @@
+"""What every backbone is: a trunk that makes frame-level maps and a pooling that makes one vector of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from shortvox.registry import Registry
+
+
+class Backbone(nn.Module):
+    """(batch, frames, bands), lengths (batch,) -> (batch, dim).
+
+    Trunk and pooling are separate, so that the maps of several segments can be joined in time and pooled once.
+    `lengths` counts each row's own frames; None says that every row is whole. Any length from one frame up works.
+    """
+
+    bands: int
+    dim: int
+
+    def trunk(self, features: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """(batch, frames, bands) -> frame-level maps (batch, frames', channels) and their lengths."""
+        raise NotImplementedError
+
+    def pool(self, maps: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(batch, frames', channels) -> embeddings (batch, dim), not normalised."""
+        raise NotImplementedError
+
+    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return self.pool(*self.trunk(features, lengths))
+
+    def embedding_norm(self) -> nn.Module:
+        """The normalisation layer after the embedding, which a frozen head may freeze with it."""
+        raise NotImplementedError
+
+
+backbone: Registry[Callable[[], Backbone]] = Registry("backbone")
+
+
+def parameter_count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,141 @@
+"""ECAPA-TDNN: emphasised channel attention, propagation and aggregation (Desplanques et al., Interspeech 2020)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from shortvox.models.backbone import Backbone, backbone
+from shortvox.models.layers import BatchNorm, TimeDelay, masked_mean
+from shortvox.models.pooling import AttentiveStatistics
+
+
+class TdnnBlock(nn.Module):
+    """Time-delay layer, ReLU, batch norm, in the paper's order."""
+
+    def __init__(self, inputs: int, outputs: int, *, width: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.delay = TimeDelay(inputs, outputs, width=width, dilation=dilation)
+        self.norm = BatchNorm(outputs)
+
+    def forward(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return self.norm(functional.relu(self.delay(frames, lengths)), lengths)
+
+
+class SqueezeExcitation(nn.Module):
+    """Rescale channels by a gate computed from their mean over time (Hu et al., 2018)."""
+
+    def __init__(self, channels: int, *, bottleneck: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(channels, bottleneck)
+        self.excite = nn.Linear(bottleneck, channels)
+
+    def forward(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
+        gate = torch.sigmoid(self.excite(functional.relu(self.squeeze(masked_mean(frames, lengths)))))
+        return frames * gate[:, None]
+
+
+class SeRes2Block(nn.Module):
+    """1x1, Res2 dilated convolutions over channel groups, 1x1, squeeze-excitation, residual."""
+
+    def __init__(self, channels: int, *, dilation: int, scale: int, bottleneck: int) -> None:
+        super().__init__()
+        group = channels // scale
+        self.scale = scale
+        self.reduce = TdnnBlock(channels, channels)
+        self.res2 = nn.ModuleList(
+            TdnnBlock(group, group, width=3, dilation=dilation) for _ in range(scale - 1)
+        )
+        self.expand = TdnnBlock(channels, channels)
+        self.excitation = SqueezeExcitation(channels, bottleneck=bottleneck)
+
+    def forward(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
+        groups = self.reduce(frames, lengths).chunk(self.scale, dim=2)
+        outputs = [groups[0]]
+        carried = torch.zeros_like(groups[0])
+        for group, block in zip(groups[1:], self.res2, strict=True):
+            carried = block(group + carried, lengths)
+            outputs.append(carried)
+        merged = self.expand(torch.cat(outputs, dim=2), lengths)
+        return frames + self.excitation(merged, lengths)
+
+
+class Ecapa(Backbone):
+    """ECAPA-TDNN of any width: three SE-Res2 blocks on the running sums, 1x1 aggregation, attentive statistics.
+
+    `channels` must be a multiple of `scale`. The 1x1 aggregation has 3 x `channels` outputs unless `aggregation` says
+    otherwise (1536 at 512 and 1024 channels in the paper).
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        bands: int = 80,
+        dim: int = 192,
+        scale: int = 8,
+        bottleneck: int = 128,
+        attention: int = 128,
+        aggregation: int | None = None,
+    ) -> None:
+        super().__init__()
+        if channels % scale:
+            raise ValueError(f"channels must be a multiple of {scale}, got {channels}")
+        aggregation = aggregation or 3 * channels
+        self.bands = bands
+        self.dim = dim
+        self.stem = TdnnBlock(bands, channels, width=5)
+        self.blocks = nn.ModuleList(
+            SeRes2Block(channels, dilation=dilation, scale=scale, bottleneck=bottleneck) for dilation in (2, 3, 4)
+        )
+        self.aggregate = nn.Linear(3 * channels, aggregation)
+        self.pooling = AttentiveStatistics(aggregation, attention=attention)
+        self.pooled_norm = BatchNorm(2 * aggregation)
+        self.embedding = nn.Linear(2 * aggregation, dim)
+        self.norm = BatchNorm(dim)
+
+    def trunk(self, features: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        running = self.stem(features, lengths)
+        outputs = []
+        for block in self.blocks:
+            outputs.append(block(running, lengths))
+            running = running + outputs[-1]
+        return functional.relu(self.aggregate(torch.cat(outputs, dim=2))), lengths
+
+    def pool(self, maps: Tensor, lengths: Tensor | None = None) -> Tensor:
+        pooled = self.pooled_norm(self.pooling(maps, lengths))
+        return self.norm(self.embedding(pooled)).float()
+
+    def embedding_norm(self) -> nn.Module:
+        return self.norm
+
+
+@backbone("ecapa-1024")
+def ecapa_1024() -> Ecapa:
+    """ECAPA-TDNN, 1024 channels, 14.66 M parameters (Desplanques et al., 2020)."""
+    return Ecapa(channels=1024, aggregation=1536)
+
+
+@backbone("ecapa-512")
+def ecapa_512() -> Ecapa:
+    """ECAPA-TDNN, 512 channels, 6.19 M parameters (Desplanques et al., 2020)."""
+    return Ecapa(channels=512, aggregation=1536)
+
+
+@backbone("ecapa-256")
+def ecapa_256() -> Ecapa:
+    """ECAPA-TDNN, 256 channels, for CPU work."""
+    return Ecapa(channels=256)
+
+
+@backbone("ecapa-128")
+def ecapa_128() -> Ecapa:
+    """ECAPA-TDNN, 128 channels, for CPU work: attention and aggregation narrowed with it."""
+    return Ecapa(channels=128, bottleneck=64, attention=64, aggregation=256)
+
+
+@backbone("ecapa-64")
+def ecapa_64() -> Ecapa:
+    """ECAPA-TDNN, 64 channels, for minutes-long experiments."""
+    return Ecapa(channels=64, bottleneck=32, attention=32, dim=128)

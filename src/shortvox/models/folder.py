@@ -1,0 +1,173 @@
+"""A model on disk: one folder with weights, head, speaker names, settings and card. No pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from shortvox.config import Settings, parse, read_yaml, write_yaml
+from shortvox.errors import ModelError
+from shortvox.files import ensure_writable, write_atomic, write_json, write_text
+from shortvox.frontend.frontend import FrontEnd, FrontEndSettings
+from shortvox.heads import Head, HeadSettings, head
+from shortvox.models import Backbone, backbone, parameter_count
+
+FORMAT = 1
+FILES = ("model.safetensors", "config.yaml", "speakers.txt")
+
+
+class ModelSettings(Settings):
+    """Everything that makes a model but its weights."""
+
+    backbone: str = "ecapa-128"
+    head: HeadSettings = HeadSettings()
+    frontend: FrontEndSettings = FrontEndSettings()
+
+
+class ModelFile(Settings):
+    """What `config.yaml` of a model folder holds."""
+
+    format: int
+    model: ModelSettings
+
+
+@dataclass(frozen=True)
+class SpeakerModel:
+    """Front end, backbone and head, with the names of the head's rows in order."""
+
+    settings: ModelSettings
+    frontend: FrontEnd
+    backbone: Backbone
+    head: Head
+    speakers: tuple[str, ...]
+    calibration: dict[str, Any] | None = None
+
+    @classmethod
+    def fresh(cls, settings: ModelSettings, speakers: tuple[str, ...]) -> SpeakerModel:
+        """A model with random weights (torch's global generator)."""
+        network = backbone[settings.backbone]()
+        if network.bands != settings.frontend.bands:
+            raise ModelError(
+                f"backbone {settings.backbone} takes {network.bands} bands, the front end gives "
+                f"{settings.frontend.bands}; set model.frontend.bands={network.bands}"
+            )
+        classifier = head[settings.head.name](settings.head, dim=network.dim, speakers=len(speakers))
+        return cls(settings, FrontEnd(settings.frontend), network, classifier, speakers)
+
+    def modules(self) -> dict[str, nn.Module]:
+        return {"backbone": self.backbone, "head": self.head}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights and buffers under `backbone.…` and `head.…`."""
+        return {
+            f"{part}.{name}": tensor.detach()
+            for part, module in self.modules().items()
+            for name, tensor in module.state_dict().items()
+        }
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        for part, module in self.modules().items():
+            module.load_state_dict(
+                {name.removeprefix(f"{part}."): t for name, t in tensors.items() if name.startswith(f"{part}.")}
+            )
+
+    def fingerprint(self) -> str:
+        """Hash of what decides an embedding: backbone weights and front end."""
+        digest = hashlib.sha256(json.dumps(self.settings.frontend.model_dump()).encode())
+        for name, tensor in sorted(self.backbone.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:24]
+
+    def embed(self, waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(batch, samples), lengths in samples -> unit-length embeddings (batch, dim)."""
+        features, counts = self.frontend(waveforms, lengths)
+        return nn.functional.normalize(self.backbone(features, counts))
+
+    def to(self, device: torch.device) -> SpeakerModel:
+        for module in (self.frontend, self.backbone, self.head):
+            module.to(device)
+        return self
+
+    def eval(self) -> SpeakerModel:
+        for module in (self.frontend, self.backbone, self.head):
+            module.eval()
+        return self
+
+
+def save_model(folder: Path, model: SpeakerModel, *, card: str, calibration: dict[str, Any] | None = None) -> None:
+    """Write the folder; `config.yaml` comes last, so a folder that has it is whole."""
+    ensure_writable(folder)
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in model.tensors().items()}
+    write_atomic(folder / "model.safetensors", lambda path: save_file(tensors, path))
+    write_text(folder / "speakers.txt", "".join(f"{name}\n" for name in model.speakers))
+    write_text(folder / "card.md", card)
+    if calibration is not None:
+        write_json(folder / "calibration.json", calibration)
+    settings = ModelFile(format=FORMAT, model=model.settings)
+    write_text(folder / "config.yaml", write_yaml(settings.model_dump()))
+
+
+def load_model(folder: Path) -> SpeakerModel:
+    """The model in `folder`, in evaluation mode.
+
+    Raises ModelError for a folder that is no model, lacks a file, comes from another version or does not fit itself.
+    """
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such model folder")
+    if missing:
+        raise ModelError(f"{folder}: not a whole model folder, {', '.join(missing)} missing; copy or train it again")
+    values = read_yaml(folder / "config.yaml")
+    if values.get("format") != FORMAT:
+        raise ModelError(
+            f"{folder}/config.yaml: model format {values.get('format')!r}, this version reads {FORMAT}; "
+            "train it again or use the version of shortvox that wrote it"
+        )
+    settings = parse(ModelFile, values, f"{folder}/config.yaml").model
+    speakers = tuple((folder / "speakers.txt").read_text(encoding="utf-8").splitlines())
+    generator_state = torch.get_rng_state()
+    model = SpeakerModel.fresh(settings, speakers)
+    torch.set_rng_state(generator_state)
+    try:
+        model.load_tensors(load_file(folder / "model.safetensors"))
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{folder}/model.safetensors: damaged ({error}); copy or train it again") from None
+    except RuntimeError:
+        raise ModelError(
+            f"{folder}/model.safetensors: the weights do not fit backbone {settings.backbone} with "
+            f"{len(speakers)} head rows; config.yaml, speakers.txt and the weights must come from one training"
+        ) from None
+    return SpeakerModel(**{**model.__dict__, "calibration": _read_calibration(folder)}).eval()
+
+
+def _read_calibration(folder: Path) -> dict[str, Any] | None:
+    path = folder / "calibration.json"
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ModelError(f"{path}: not valid JSON; delete it to work without calibration") from None
+    return content if isinstance(content, dict) else None
+
+
+def write_card(model: SpeakerModel, *, trained_on: str, steps: int, seconds: float) -> str:
+    """`card.md`: what the model is, for the person who finds the folder."""
+    return (
+        f"# {model.settings.backbone} speaker model\n\n"
+        f"- backbone: {model.settings.backbone}, {parameter_count(model.backbone):,} parameters, "
+        f"{model.backbone.dim}-dimensional embeddings\n"
+        f"- head: {model.settings.head.name}, {len(model.speakers)} rows (speakers.txt)\n"
+        f"- front end: {model.settings.frontend.bands} log-mel bands, CMN {model.settings.frontend.cmn}, 16 kHz\n"
+        f"- trained on: {trained_on}\n"
+        f"- steps: {steps}; seconds of speech heard: {seconds:,.0f}\n"
+    )

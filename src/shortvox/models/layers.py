@@ -1,0 +1,134 @@
+"""Building blocks over (batch, frames, channels) that know which frames are padding.
+
+Channels come last, so a convolution of width one is a plain linear layer and a wider one is a linear layer over
+spliced frames: the time-delay layer as Waibel et al. (1989) and Kaldi define it, and one matrix product on any device.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as dist_functional
+from torch import Tensor, nn
+from torch.nn import functional
+
+from shortvox.frontend.masking import frame_mask
+
+VARIANCE_FLOOR = 1e-4
+
+
+def masked(frames: Tensor, lengths: Tensor | None) -> Tensor:
+    """(batch, frames, channels) with the padding set to zero."""
+    if lengths is None:
+        return frames
+    return torch.where(frame_mask(lengths, frames.shape[1])[:, :, None], frames, 0.0)
+
+
+def masked_mean(frames: Tensor, lengths: Tensor | None) -> Tensor:
+    """(batch, frames, channels) -> (batch, channels), over each row's own frames."""
+    if lengths is None:
+        return frames.mean(dim=1)
+    return masked(frames, lengths).sum(dim=1) / lengths.to(frames.dtype)[:, None]
+
+
+def mean_and_sd(frames: Tensor, lengths: Tensor | None, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Weighted mean and population standard deviation over time, each (batch, channels), in float32.
+
+    `weights` (batch, frames, channels) sum to one over time; None weighs each own frame alike. The variance is floored
+    at 1e-4, so that one frame gives 0.01 and the gradient stays finite.
+    """
+    frames = frames.float()
+    if weights is None:
+        mean = masked_mean(frames, lengths)
+        square = masked_mean((frames - mean[:, None]).square(), lengths)
+    else:
+        weights = weights.float()
+        mean = (weights * frames).sum(dim=1)
+        square = (weights * (frames - mean[:, None]).square()).sum(dim=1)
+    return mean, square.clamp_min(VARIANCE_FLOOR).sqrt()
+
+
+class TimeDelay(nn.Module):
+    """Convolution over time: (batch, frames, in) -> (batch, frames, out), same length, zeros outside the utterance."""
+
+    def __init__(self, inputs: int, outputs: int, *, width: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.width = width
+        self.dilation = dilation
+        self.linear = nn.Linear(width * inputs, outputs)
+
+    def forward(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
+        if self.width == 1:
+            return self.linear(frames)
+        reach = self.dilation * (self.width // 2)
+        padded = functional.pad(masked(frames, lengths), (0, 0, reach, reach))
+        count = frames.shape[1]
+        shifts = [padded[:, step : step + count] for step in range(0, 2 * reach + 1, self.dilation)]
+        return self.linear(torch.cat(shifts, dim=2))
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over (…, channels) whose statistics leave out padding and, on several ranks, span them all.
+
+    `frozen` keeps it in evaluation mode without gradient whatever `train()` is called on the model around it.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.eps = eps
+        self.frozen = False
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def freeze(self) -> None:
+        self.frozen = True
+        self.requires_grad_(False)
+
+    def forward(self, values: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(batch, channels) or (batch, frames, channels); lengths (batch,) mask the latter's statistics."""
+        learning = self.training and not self.frozen
+        rows = values.reshape(-1, values.shape[-1])
+        if learning and _ranks() > 1:
+            return self._synchronised(rows, values, lengths)
+        if learning and lengths is not None and values.dim() == 3:
+            own = frame_mask(lengths, values.shape[1])
+            result = values.new_zeros(values.shape)
+            result[own] = self._normalise(values[own], learning).to(result.dtype)
+            return result
+        return self._normalise(rows, learning).reshape(values.shape)
+
+    def _normalise(self, rows: Tensor, learning: bool) -> Tensor:
+        if learning and rows.shape[0] == 1:  # one row has no variance: use what was learnt so far
+            learning = False
+        return functional.batch_norm(
+            rows, self.running_mean, self.running_var, self.weight, self.bias, learning, self.momentum, self.eps
+        )
+
+    def _synchronised(self, rows: Tensor, values: Tensor, lengths: Tensor | None) -> Tensor:
+        """Statistics over all ranks, differentiable, on CPU and GPU alike (torch's own needs a GPU)."""
+        if lengths is not None and values.dim() == 3:
+            weight = frame_mask(lengths, values.shape[1]).reshape(-1, 1).float()
+        else:
+            weight = rows.new_ones(rows.shape[0], 1, dtype=torch.float32)
+        wide = rows.float()
+        sums = torch.cat([weight.sum(0), (wide * weight).sum(0)])
+        total = dist_functional.all_reduce(sums)
+        count, mean = total[0].detach(), total[1:] / total[0]
+        square = dist_functional.all_reduce(((wide - mean).square() * weight).sum(0))
+        variance = square / count
+        with torch.no_grad():
+            unbiased = variance * count / (count - 1).clamp_min(1)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(unbiased, self.momentum)
+        normal = (wide - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+        return normal.to(values.dtype).reshape(values.shape)
+
+
+def _ranks() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1

@@ -1,0 +1,60 @@
+"""How long a piece of speech a training step hears."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from shortvox.errors import ConfigError
+from shortvox.frontend.fbank import HOP, SAMPLE_RATE
+
+
+class CropPolicy(Protocol):
+    def samples(self, rng: np.random.Generator) -> int | None:
+        """Length of every crop of a batch, in samples; None takes whole utterances."""
+
+
+@dataclass(frozen=True)
+class FixedCrop:
+    seconds: float
+
+    def samples(self, rng: np.random.Generator) -> int:
+        return round(self.seconds * SAMPLE_RATE)
+
+
+@dataclass(frozen=True)
+class RandomCrop:
+    """One length per batch, uniform between two, in whole frames."""
+
+    shortest: float
+    longest: float
+
+    def samples(self, rng: np.random.Generator) -> int:
+        frames = rng.integers(
+            round(self.shortest * SAMPLE_RATE / HOP), round(self.longest * SAMPLE_RATE / HOP), endpoint=True
+        )
+        return int(frames) * HOP
+
+
+@dataclass(frozen=True)
+class FullUtterance:
+    def samples(self, rng: np.random.Generator) -> None:
+        return None
+
+
+def parse_crop(text: str) -> CropPolicy:
+    """'2s', '200f' (frames of 10 ms), '1-2s', '200-400f' or 'full'; raises ConfigError for anything else."""
+    if text == "full":
+        return FullUtterance()
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?([sf])", text)
+    if not match:
+        raise ConfigError(f"crop: '{text}' is none of '2s', '200f', '1-2s', '200-400f', 'full'")
+    unit = 1.0 if match[3] == "s" else HOP / SAMPLE_RATE
+    first = float(match[1]) * unit
+    last = float(match[2]) * unit if match[2] else first
+    if not HOP / SAMPLE_RATE <= first <= last:
+        raise ConfigError(f"crop: '{text}' must run from at least one frame (0.01 s) up to something no shorter")
+    return FixedCrop(first) if first == last else RandomCrop(first, last)

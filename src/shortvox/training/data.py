@@ -1,0 +1,55 @@
+"""A corpus with its audio, and parts of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from shortvox.corpora.corpus import Corpus
+from shortvox.corpora.store import AudioStore, open_store
+from shortvox.corpora.utterance import Utterance
+
+
+@dataclass(frozen=True)
+class StoreView:
+    """Some utterances of a store, under new positions."""
+
+    store: AudioStore
+    positions: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return self.store.lengths[self.positions]
+
+    def read(self, position: int, start: int = 0, samples: int | None = None) -> np.ndarray:
+        return self.store.read(int(self.positions[position]), start, samples)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A corpus and the store its audio is read from, position by position."""
+
+    corpus: Corpus
+    store: AudioStore
+
+    @classmethod
+    def open(cls, corpus: Corpus, cache: Path | None = None) -> TrainingData:
+        return cls(corpus, open_store(corpus, cache))
+
+    def select(self, keep: Callable[[Utterance], bool], name: str | None = None) -> TrainingData:
+        """The utterances that `keep` accepts, reading from the same store."""
+        positions = np.array([p for p, u in enumerate(self.corpus.utterances) if keep(u)], dtype=np.int64)
+        return TrainingData(self.corpus.select(keep, name), StoreView(self.store, positions))
+
+    def hold_out(self, speakers: int, *, seed: int = 0) -> tuple[TrainingData, TrainingData]:
+        """(the rest, `speakers` random speakers): the latter watch a training and calibrate, and are in no training."""
+        eligible = [name for name, at in self.corpus.by_speaker().items() if len(at) > 1]
+        chosen: Sequence[str] = np.random.default_rng((seed, 6)).permutation(sorted(eligible))[:speakers].tolist()
+        held = set(chosen)
+        return (
+            self.select(lambda u: u.speaker not in held),
+            self.select(lambda u: u.speaker in held, f"{self.corpus.name} (validation)"),
+        )

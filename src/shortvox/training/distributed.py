@@ -1,0 +1,57 @@
+"""One process, or one of many started by torchrun; the rest of the code asks here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+from shortvox.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where this process runs and which share of each batch is its own."""
+
+    device: torch.device
+    rank: int = 0
+    ranks: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this rank writes checkpoints, models and messages."""
+        return self.rank == 0
+
+
+@contextmanager
+def placement(device: str) -> Iterator[Placement]:
+    """This process's placement; joins the process group when torchrun started it (WORLD_SIZE > 1)."""
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    chosen = _device(device)
+    if ranks == 1:
+        yield Placement(chosen)
+        return
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield Placement(chosen, dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device: '{name}' is none of auto, cpu, cuda, cuda:N") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device: cuda asked for, but torch sees no GPU; set device=cpu")
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    return device

@@ -1,0 +1,308 @@
+"""The training loop: take crops, embed, score against the head, step.
+
+One CPU or GPU:   shortvox train config.yaml --corpus DIR --out DIR
+One node, n GPUs: torchrun --nproc-per-node n -m shortvox train config.yaml …
+Many nodes:       the same with torchrun's --nnodes, --node-rank and --rdzv-endpoint
+
+Every random choice is a function of (seed, step, item), so a checkpoint needs no generator state, and a training that
+was killed and resumed ends with the same weights, bit for bit (CPU, fp32, same number of threads).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+
+from shortvox.errors import ConfigError, ModelError, ShortvoxError
+from shortvox.files import ensure_writable, write_json, write_text
+from shortvox.config import write_yaml
+from shortvox.frontend.specaugment import spec_augment
+from shortvox.models.folder import SpeakerModel, load_model, save_model, write_card
+from shortvox.progress import note
+from shortvox.training.batches import Batch, TrainingBatches, speaker_names
+from shortvox.training.checkpoint import Checkpoint, load_latest, load_optimiser, optimiser_tensors, save_checkpoint
+from shortvox.training.data import TrainingData
+from shortvox.training.distributed import Placement, placement
+from shortvox.training.interrupt import Interruptible
+from shortvox.training.optim import learning_rate, make_optimiser
+from shortvox.training.settings import TrainSettings
+from shortvox.training.tracking import Tracker
+from shortvox.training.transfer import freeze_head, transfer, utterance_centroids
+
+Validate = Callable[[SpeakerModel], dict[str, float]]
+OnStep = Callable[[int, int, str], None]
+AVERAGE_EVERY = 5  # steps between the weights that go into the average
+LOG_EVERY = 10
+
+
+class Learner(nn.Module):
+    """Waveforms and labels to loss, as one module, so that distributed training wraps it whole."""
+
+    def __init__(self, model: SpeakerModel, settings: TrainSettings, place: Placement) -> None:
+        super().__init__()
+        self.frontend = model.frontend
+        self.backbone = model.backbone
+        self.head = model.head
+        self.settings = settings
+        self.place = place
+
+    def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> Tensor:
+        device = self.place.device
+        lengths = None if batch.lengths is None else batch.lengths.to(device)
+        features, counts = self.frontend(batch.waveforms.to(device), lengths)
+        augment = self.settings.augment
+        features = spec_augment(
+            features,
+            generator=generator,
+            time_frames=augment.time_frames,
+            frequency_bands=augment.frequency_bands,
+            rank=self.place.rank,
+            ranks=self.place.ranks,
+        )
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+            embeddings = self.backbone(features, counts)
+        return self.head(embeddings.float(), batch.labels.to(device), progress=progress)
+
+
+@dataclass
+class Progress:
+    """What a training has done so far; goes into every checkpoint as JSON."""
+
+    step: int
+    seconds_heard: float
+    wall_seconds: float
+    wrapped: int
+    averaged: int
+    loss: list[tuple[int, float]]
+    validation: list[dict[str, float]]
+
+    @classmethod
+    def start(cls) -> Progress:
+        return cls(0, 0.0, 0.0, 0, 0, [], [])
+
+
+def train(
+    settings: TrainSettings,
+    data: TrainingData,
+    out: Path,
+    *,
+    init: Path | None = None,
+    resume: bool = False,
+    validate: Validate | None = None,
+    on_step: OnStep | None = None,
+) -> SpeakerModel:
+    """Train on `data` and leave a model folder at `out`; returns the model, in evaluation mode.
+
+    `init` starts from another model folder (see transfer). `resume` continues from the last checkpoint in `out`, or
+    returns what is there when the training is done. `validate` is asked for figures every `validation.every` steps.
+
+    Raises ShortvoxError for settings that do not fit the data, and KeyboardInterrupt, after writing a checkpoint, when
+    the process is asked to stop.
+    """
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    with placement(settings.device) as place, Interruptible() as interrupt:
+        if settings.batch % (place.ranks * settings.accumulate):
+            raise ConfigError(f"batch: {settings.batch} cannot be dealt to {place.ranks} ranks in "
+                              f"{settings.accumulate} parts each; choose a multiple")
+        _check_folder(out, settings, init, resume, place)
+        if resume and (out / "config.yaml").exists():
+            return load_model(out)
+        model = _initial_model(settings, data, init).to(place.device)
+        freeze_head(model, settings.transfer)
+        return _run(settings, data, model, out, place, interrupt, validate, on_step)
+
+
+def _run(
+    settings: TrainSettings,
+    data: TrainingData,
+    model: SpeakerModel,
+    out: Path,
+    place: Placement,
+    interrupt: Interruptible,
+    validate: Validate | None,
+    on_step: OnStep | None,
+) -> SpeakerModel:
+    learner: nn.Module = Learner(model, settings, place)
+    optimiser = make_optimiser(model.modules().values(), settings.optimiser)
+    average: dict[str, Tensor] = {}
+    done = Progress.start()
+    latest = load_latest(out / "checkpoints")
+    if latest is not None:
+        done = _restore(latest, settings, model, optimiser, average)
+    if place.ranks > 1:
+        learner = DistributedDataParallel(learner, broadcast_buffers=False)
+    batches = TrainingBatches(
+        data.corpus, data.store, settings, model.speakers, rank=place.rank, ranks=place.ranks
+    )
+    loader = DataLoader(
+        batches, batch_size=None, sampler=range(done.step, settings.steps), num_workers=settings.workers
+    )
+    tracker = Tracker(out, enabled=settings.tensorboard and place.leads)
+    average_from = settings.steps - round(settings.average * settings.steps)
+    recent: list[float] = []
+    clock = time.monotonic()
+    learner.train()
+    for step, batch in zip(range(done.step, settings.steps), loader, strict=True):
+        rate = learning_rate(step, settings.steps, settings.optimiser.lr, settings.schedule)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        loss = _learn(learner, batch, optimiser, settings, step, place)
+        if not torch.isfinite(torch.tensor(loss)):
+            raise ShortvoxError(f"{out}: the loss is not finite at step {step}; lower optimiser.lr "
+                                f"(now {settings.optimiser.lr:g}) and train again")
+        done.step = step + 1
+        done.seconds_heard += batch.seconds * place.ranks
+        done.wrapped += batch.wrapped * place.ranks
+        recent.append(loss)
+        if done.step > average_from and done.step % AVERAGE_EVERY == 0:
+            _accumulate(average, model.tensors(), done)
+        if done.step % LOG_EVERY == 0 or done.step == settings.steps:
+            done.loss.append((done.step, round(sum(recent) / len(recent), 5)))
+            tracker.write(done.step, {"loss": done.loss[-1][1], "learning rate": rate})
+            recent.clear()
+        if validate and settings.validation.every and done.step % settings.validation.every == 0 and place.leads:
+            figures = validate(model)
+            learner.train()
+            done.validation.append({"step": done.step, **figures})
+            tracker.write(done.step, figures)
+        if on_step is not None and place.leads:
+            on_step(done.step, settings.steps, _status(done, loss))
+        ending = done.step == settings.steps
+        # Partial log sums are not in a checkpoint, so one may only be written where they are empty.
+        stopping = interrupt.requested and not recent
+        if place.leads and (stopping or (done.step % settings.checkpoint_every == 0 and not recent)) and not ending:
+            done.wall_seconds, clock = done.wall_seconds + time.monotonic() - clock, time.monotonic()
+            save_checkpoint(out / "checkpoints", done.step, _snapshot(settings, model, optimiser, average, done))
+        if stopping and not ending:
+            raise KeyboardInterrupt
+    done.wall_seconds += time.monotonic() - clock
+    tracker.close()
+    if average:
+        model.load_tensors({**model.tensors(), **average})
+    model.eval()
+    if place.leads:
+        _finish(out, model, settings, data, done)
+    return model
+
+
+def _learn(
+    learner: nn.Module,
+    batch: Batch,
+    optimiser: torch.optim.Optimizer,
+    settings: TrainSettings,
+    step: int,
+    place: Placement,
+) -> float:
+    """One optimiser step over this rank's share, cut into `accumulate` parts; the mean loss of the share."""
+    optimiser.zero_grad(set_to_none=True)
+    total = 0.0
+    parts = batch.split(settings.accumulate)
+    for number, part in enumerate(parts):
+        generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + step) * 64 + number)
+        last = number == len(parts) - 1
+        wait = nullcontext() if last or place.ranks == 1 else learner.no_sync()  # type: ignore[operator]
+        with wait:
+            loss = learner(part, generator, step / settings.steps) / len(parts)
+            loss.backward()
+        total += float(loss.detach())
+    if settings.optimiser.clip is not None:
+        nn.utils.clip_grad_norm_(
+            [p for group in optimiser.param_groups for p in group["params"]], settings.optimiser.clip
+        )
+    optimiser.step()
+    return total
+
+
+def _check_folder(out: Path, settings: TrainSettings, init: Path | None, resume: bool, place: Placement) -> None:
+    """Refuse to mix two trainings in one folder; write down what this one is."""
+    started = out / "training.yaml"
+    described = write_yaml({**settings.model_dump(mode="json"), "init": str(init) if init else None})
+    if not place.leads:
+        return
+    if started.exists() and not resume:
+        raise ModelError(f"{out}: already holds a training; add --resume to continue it or choose another --out")
+    if started.exists() and _essential(started.read_text(encoding="utf-8")) != _essential(described):
+        raise ModelError(f"{out}/training.yaml: the training in this folder has other settings; resume with the same "
+                         "ones or choose another --out")
+    ensure_writable(out)
+    write_text(started, described)
+
+
+def _essential(described: str) -> list[str]:
+    """The settings that decide the weights; device, threads and bookkeeping may change between runs."""
+    free = ("device:", "threads:", "workers:", "checkpoint_every:", "tensorboard:")
+    return [line for line in described.splitlines() if not line.startswith(free)]
+
+
+def _initial_model(settings: TrainSettings, data: TrainingData, init: Path | None) -> SpeakerModel:
+    names = speaker_names(data.corpus.speakers, settings.augment.speeds)
+    if len(data.corpus.speakers) < 2:
+        raise ConfigError(f"{data.corpus.name}: {len(data.corpus.speakers)} training speaker(s); at least two needed")
+    torch.manual_seed(settings.seed)
+    if init is None:
+        if settings.transfer.head == "frozen":
+            raise ConfigError("transfer.head: a frozen head needs a model to start from (--init)")
+        return SpeakerModel.fresh(settings.model, names)
+    return transfer(load_model(init), settings.model, names, settings.transfer, utterance_centroids(data))
+
+
+def _snapshot(
+    settings: TrainSettings,
+    model: SpeakerModel,
+    optimiser: torch.optim.Optimizer,
+    average: dict[str, Tensor],
+    done: Progress,
+) -> Checkpoint:
+    tensors = {f"model.{name}": tensor for name, tensor in model.tensors().items()}
+    tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
+    tensors |= {f"optimiser.{name}": tensor for name, tensor in optimiser_tensors(optimiser).items()}
+    return Checkpoint(tensors, {"progress": vars(done), "threads": torch.get_num_threads()})
+
+
+def _restore(
+    latest: Checkpoint,
+    settings: TrainSettings,
+    model: SpeakerModel,
+    optimiser: torch.optim.Optimizer,
+    average: dict[str, Tensor],
+) -> Progress:
+    model.load_tensors(latest.part("model"))
+    load_optimiser(optimiser, latest.part("optimiser"))
+    average.update(latest.part("average"))
+    threads = latest.state["threads"]
+    if threads != torch.get_num_threads():
+        note(f"resuming with {torch.get_num_threads()} threads a training begun with {threads}: the result will be "
+             "as good, but not the same bit for bit")
+    return Progress(**latest.state["progress"])
+
+
+def _accumulate(average: dict[str, Tensor], tensors: dict[str, Tensor], done: Progress) -> None:
+    """Running mean of the weights."""
+    done.averaged += 1
+    for name, tensor in tensors.items():
+        if name not in average:
+            average[name] = tensor.clone()
+        else:
+            average[name].lerp_(tensor, 1 / done.averaged)
+
+
+def _status(done: Progress, loss: float) -> str:
+    watched = f", validation EER {100 * done.validation[-1]['eer']:.1f} %" if done.validation else ""
+    return f"loss {loss:.2f}{watched}"
+
+
+def _finish(out: Path, model: SpeakerModel, settings: TrainSettings, data: TrainingData, done: Progress) -> None:
+    write_json(out / "training.json", vars(done))
+    described = f"{data.corpus.name}, {len(data.corpus.speakers)} speakers, {len(data.corpus)} utterances"
+    card = write_card(model, trained_on=described, steps=settings.steps, seconds=done.seconds_heard)
+    save_model(out, model, card=card)
