@@ -142,14 +142,15 @@ class TrialResampling:
     width: int = 1
 
     def weigher(self, step: np.ndarray, n_steps: int) -> Weigher:
-        rng = np.random.default_rng(self.seed)
+        # One stream per side, so that the draws do not depend on how they are cut into blocks.
+        streams = np.random.default_rng(self.seed).spawn(2)
         sides = [np.bincount(step[side], minlength=n_steps) for side in (self.label, ~self.label)]
 
         def weigh(block: slice) -> tuple[np.ndarray, np.ndarray]:
             size = block.stop - block.start
             target, nontarget = (
                 rng.multinomial(counts.sum(), counts / counts.sum(), size=size).T.astype(np.float64)
-                for counts in sides
+                for rng, counts in zip(streams, sides, strict=True)
             )
             return target, nontarget
 
