@@ -1,8 +1,9 @@
 """Recordings of any rate and channel count, read as 16 kHz mono float32, whole or a piece of them by seeking.
 
 libsndfile reads WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, CAF, AU, W64; `media.py` (PyAV, the optional extra
-`[media]`) reads the rest: m4a, webm, raw G.722 and GSM. Resampling is soxr HQ. A piece of a resampled file starts
-on a whole period of both clocks and carries a margin, so that it equals that piece of the whole file resampled.
+`[media]`) reads the rest: m4a, webm, raw G.722 and GSM. Resampling is soxr HQ. A piece of a resampled file
+starts on a whole period of both clocks and carries a margin, so that it equals that piece of the whole file
+resampled.
 """
 
 from __future__ import annotations
@@ -20,19 +21,25 @@ import soundfile
 import soxr
 
 from shortvox.corpora import media
-from shortvox.errors import AudioError
+from shortvox.corpora.faults import AudioFault
 
 SAMPLE_RATE = 16000
-SNDFILE_SUFFIXES = frozenset(
-    [".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64", ".sph", ".nist"])
-# A duration in a manifest is text that was rounded, or measured before a codec padded the last frame.
+SNDFILE_SUFFIXES = frozenset([
+    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd",
+    ".caf", ".w64", ".rf64", ".sph", ".nist"])
+AUDIO_SUFFIXES = SNDFILE_SUFFIXES | media.SUFFIXES
+# Seconds. A manifest's duration is text that was rounded, or measured before a codec padded the last frame.
 OVERSHOOT = 0.1
 ROUNDING = 0.02
 # soxr HQ looks about 20 ms around a sample at 8 kHz; twice that leaves nothing of the cut to hear.
 _MARGIN = 0.05
+# Seconds decoded and dropped before a piece. MP3 frames borrow bits from earlier ones; libsndfile places the
+# samples of the last Vorbis page a few ms late when it seeks straight into it. Opus has its own pre-roll.
+_PREROLL = {"MPEG_LAYER_I": 0.25, "MPEG_LAYER_II": 0.25, "MPEG_LAYER_III": 0.25, "VORBIS": 2.0}
 # libsndfile's log of a file whose header promises more bytes than follow: "data : 64000 (should be 31978)".
 _PROMISED = re.compile(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _UNKNOWN_SIZE = 0x7FFF0000  # writers of streams put the largest number there
+_OGG_PAGE = 27 + 255 + 255 * 255  # header, segment table, body: the longest page
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,9 @@ class Source(Protocol):
     channels: int
     frames: int
 
-    def read(self, start: int, count: int) -> np.ndarray: ...  # (count or fewer, channels) float32
+    def read(self, start: int, count: int) -> np.ndarray:
+        """(count, channels) float32, or fewer rows where the recording ends early."""
+        ...
 
 
 def probe(path: Path) -> AudioInfo:
@@ -71,8 +80,9 @@ def probe(path: Path) -> AudioInfo:
 def read_audio(path: Path, *, start: float = 0.0, duration: float | None = None) -> np.ndarray:
     """(samples,) float32 in [-1, 1], mono (mean of the channels), 16 kHz; `start` and `duration` in seconds.
 
-    Without `duration`, up to the end. Raises AudioError for a file that is missing, corrupt, empty, truncated (also:
-    shorter than start + duration by more than 0.1 s), holds NaN or infinite samples, or, read whole, is all zeros.
+    Without `duration`, up to the end. Raises AudioError for a file that is missing, corrupt, empty, truncated
+    (also: shorter than start + duration by more than 0.1 s), holds NaN or infinite samples, or, read whole,
+    is all zeros.
     """
     path = Path(path)
     first = round(start * SAMPLE_RATE)
@@ -80,34 +90,34 @@ def read_audio(path: Path, *, start: float = 0.0, duration: float | None = None)
         last = segment_end(path, _info(source).frames, first, duration)
         samples = _read(path, source, first, last)
     if first == 0 and duration is None and not samples.any():
-        raise AudioError(f"{path}: silent (every sample is zero); remove it from the manifest")
+        raise AudioFault(path, "silent", "every sample is zero")
     return samples
 
 
 def read_samples(path: Path, first: int, count: int) -> np.ndarray:
-    """(count,) float32: samples [first, first + count) of the recording at 16 kHz; digital silence is allowed.
+    """(count,) float32: samples [first, first + count) of the recording at 16 kHz; silence is allowed.
 
     Raises AudioError as `read_audio` does.
     """
     with _open(path) as source:
-        if first < 0 or first + count > _info(source).frames:
-            raise AudioError(f"{path}: truncated: samples {first} to {first + count} were expected, "
-                             f"it ends at {_info(source).frames}; fetch it again")
+        frames = _info(source).frames
+        if first < 0 or first + count > frames:
+            raise AudioFault(path, "truncated",
+                             f"samples {first} to {first + count} were expected, it ends at {frames}")
         return _read(path, source, first, first + count)
 
 
 def segment_end(path: Path, frames: int, first: int, duration: float | None) -> int:
-    """Where an utterance from sample `first` for `duration` seconds ends in a file of `frames` samples (16 kHz)."""
+    """Sample (16 kHz) where an utterance of `duration` seconds from `first` ends, in a file of `frames`.
+
+    Raises AudioError when the file ends more than 0.1 s earlier; within 20 ms of the end, the end is meant.
+    """
     rest = frames - first
-    if rest <= 0:
-        raise AudioError(f"{path}: starts at {first / SAMPLE_RATE:g} s, but the file ends at "
-                         f"{frames / SAMPLE_RATE:g} s")
-    if duration is None:
-        return frames
-    wanted = round(duration * SAMPLE_RATE)
-    if wanted > rest + OVERSHOOT * SAMPLE_RATE:
-        raise AudioError(f"{path}: truncated: {duration:g} s from {first / SAMPLE_RATE:g} s were expected, "
-                         f"it holds {rest / SAMPLE_RATE:g} s; fetch it again or correct its duration")
+    wanted = rest if duration is None else round(duration * SAMPLE_RATE)
+    if rest <= 0 or wanted > rest + OVERSHOOT * SAMPLE_RATE:
+        raise AudioFault(path, "truncated", f"speech from {first / SAMPLE_RATE:g} s to "
+                         f"{(first + max(wanted, 0)) / SAMPLE_RATE:g} s was expected, "
+                         f"it ends at {frames / SAMPLE_RATE:g} s")
     return frames if wanted > rest - ROUNDING * SAMPLE_RATE else first + max(wanted, 1)
 
 
@@ -119,13 +129,13 @@ def resampled_length(frames: int, rate: int) -> int:
 @contextmanager
 def _open(path: Path) -> Iterator[Source]:
     if not path.is_file():
-        raise AudioError(f"{path}: no such file")
+        raise AudioFault(path, "missing", "no such file")
     if path.stat().st_size == 0:
-        raise AudioError(f"{path}: empty (0 bytes); fetch it again or remove it from the manifest")
+        raise AudioFault(path, "empty", "0 bytes")
     opened = _open_sndfile if path.suffix.lower() in SNDFILE_SUFFIXES else media.open_media
     with opened(path) as source:
         if source.frames <= 0:
-            raise AudioError(f"{path}: empty (no samples); fetch it again or remove it from the manifest")
+            raise AudioFault(path, "empty", "no samples")
         yield source
 
 
@@ -135,10 +145,13 @@ class _Sndfile:
         self.rate: int = handle.samplerate
         self.channels: int = handle.channels
         self.frames: int = handle.frames
+        self._preroll = round(_PREROLL.get(handle.subtype, 0.0) * self.rate)
 
     def read(self, start: int, count: int) -> np.ndarray:
-        self._handle.seek(start)
-        return self._handle.read(count, dtype="float32", always_2d=True)
+        # One read call: soundfile seeks after each, which would throw the decoder's state away again.
+        before = min(self._preroll, start)
+        self._handle.seek(start - before)
+        return self._handle.read(before + count, dtype="float32", always_2d=True)[before:]
 
 
 @contextmanager
@@ -147,16 +160,33 @@ def _open_sndfile(path: Path) -> Iterator[Source]:
         with soundfile.SoundFile(str(path)) as handle:
             promised = _PROMISED.search(handle.extra_info)
             if promised and int(promised[2]) + 1 < int(promised[1]) < _UNKNOWN_SIZE:
-                raise AudioError(f"{path}: truncated: the header promises {promised[1]} bytes of audio, "
-                                 f"{promised[2]} are there; fetch it again")
+                raise AudioFault(path, "truncated", f"the header promises {promised[1]} bytes of audio, "
+                                 f"{promised[2]} are there")
+            if handle.format == "OGG" and _ogg_is_cut(path):
+                raise AudioFault(path, "truncated", "the last Ogg page is incomplete")
             yield _Sndfile(handle)
     except soundfile.LibsndfileError as error:
-        reason = (getattr(error, "error_string", "") or "damaged or not what its name says").strip().rstrip(".")
-        raise AudioError(f"{path}: cannot be decoded ({reason}); fetch it again or convert it to WAV or FLAC") from None
+        reason = (error.error_string or "damaged, or not what its name says").strip().rstrip(".")
+        raise AudioFault(path, "corrupt", reason) from None
+    except OSError as error:
+        raise AudioFault(path, "corrupt", error.strerror or str(error)) from None
+
+
+def _ogg_is_cut(path: Path) -> bool:
+    """libsndfile drops an incomplete last page without a word, and shortens the file by it."""
+    with path.open("rb") as handle:
+        handle.seek(max(path.stat().st_size - _OGG_PAGE, 0))
+        tail = handle.read()
+    page = tail[tail.rfind(b"OggS"):]
+    if len(page) < 27 or len(page) < 27 + page[26]:
+        return True
+    table = page[27 : 27 + page[26]]
+    return len(page) < 27 + len(table) + sum(table)
 
 
 def _info(source: Source) -> AudioInfo:
-    return AudioInfo(resampled_length(source.frames, source.rate), source.rate, source.channels, source.frames)
+    frames = resampled_length(source.frames, source.rate)
+    return AudioInfo(frames, source.rate, source.channels, source.frames)
 
 
 def _read(path: Path, source: Source, first: int, last: int) -> np.ndarray:
@@ -164,7 +194,7 @@ def _read(path: Path, source: Source, first: int, last: int) -> np.ndarray:
     if source.rate == SAMPLE_RATE:
         return _mono(path, source, first, last - first)
     common = gcd(source.rate, SAMPLE_RATE)
-    down, up = source.rate // common, SAMPLE_RATE // common  # `down` stored samples last as long as `up` of ours
+    down, up = source.rate // common, SAMPLE_RATE // common  # `down` stored samples last as long as `up` here
     margin = round(_MARGIN * SAMPLE_RATE) + 1
     block = max((first - margin) // up, 0)
     end = min(-((last + margin) // -up) * down, source.frames)
@@ -179,9 +209,9 @@ def _read(path: Path, source: Source, first: int, last: int) -> np.ndarray:
 def _mono(path: Path, source: Source, start: int, count: int) -> np.ndarray:
     stored = source.read(start, count)
     if len(stored) != count:
-        raise AudioError(f"{path}: truncated: {count} samples were expected from sample {start}, {len(stored)} "
-                         "could be decoded; fetch it again")
+        raise AudioFault(path, "truncated", f"{count} samples were expected from sample {start}, "
+                         f"{len(stored)} could be decoded")
     mono = stored[:, 0] if stored.shape[1] == 1 else stored.mean(axis=1)
     if not np.isfinite(mono).all():
-        raise AudioError(f"{path}: holds NaN or infinite samples; write it again from its source")
+        raise AudioFault(path, "non-finite", "holds NaN or infinite samples")
     return np.ascontiguousarray(np.clip(mono, -1, 1))

@@ -67,7 +67,8 @@ class Corpus:
 def load_corpus(folder: Path) -> Corpus:
     """Read `folder/manifest.csv`.
 
-    Raises CorpusError with row and column at the first row that cannot be used; `shortvox corpus check` lists all.
+    Raises CorpusError with row and column at the first row that cannot be used; `shortvox corpus check` lists
+    all of them.
     """
     folder = Path(folder).absolute()
     if not folder.is_dir():
@@ -86,8 +87,8 @@ def load_corpus(folder: Path) -> Corpus:
 def load_corpora(folders: Sequence[Path]) -> Corpus:
     """Several corpora as one, ids and speakers prefixed `<folder name>/`; a single one stays unprefixed.
 
-    Speakers of different corpora count as different people. Folders of the same name are told apart by as many
-    parent folders as it takes. Raises CorpusError, also for a folder given twice.
+    Speakers of different corpora count as different people. Folders of the same name are told apart by as
+    many parent folders as it takes. Raises CorpusError, also for a folder given twice.
     """
     if not folders:
         raise CorpusError("no corpus given; name one with --corpus DIR")

@@ -1,8 +1,8 @@
 """`manifest.csv`: one row per utterance, paths relative to the manifest's folder and never outside it.
 
-Columns: `utterance,speaker,path` are required, `session,duration,gender,start` are understood, any other is kept.
-A path may not be absolute and may not contain `..`. It may pass through a symbolic link that lies in the folder:
-the importers make one (`audio`), so that recordings stay where they are.
+Columns: `utterance,speaker,path` are required, `session,duration,gender,start` are understood, any other is
+kept. A path may not be absolute and may not contain `..`. It may pass through a symbolic link that lies in
+the folder: the importers make one (`audio`), so that recordings stay where they are.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Manifest:
 def read_manifest(folder: Path) -> Manifest:
     """Read `folder/manifest.csv`, collecting the problems of single rows.
 
-    Raises CorpusError where no row can be understood: no manifest, no header, a required column missing, not UTF-8.
+    Raises CorpusError where no row can be understood: no manifest, no header, a required column missing, not
+    UTF-8.
     """
     folder = folder.absolute()
     path = folder / MANIFEST
@@ -57,8 +58,8 @@ def read_manifest(folder: Path) -> Manifest:
     for number, cells in records:
         found = _parse(folder, header, cells)
         if isinstance(found, Utterance) and found.id in first_row_of:
-            found = ("duplicate id", f"column utterance: {found.id!r} is also in row {first_row_of[found.id]}; "
-                     "give each utterance its own id")
+            found = ("duplicate id", f"column utterance: {found.id!r} is also in row "
+                     f"{first_row_of[found.id]}; give each utterance its own id")
         if isinstance(found, Utterance):
             first_row_of[found.id] = number
             rows.append((number, found))
@@ -79,7 +80,6 @@ def write_manifest(folder: Path, utterances: Iterable[Utterance]) -> None:
     extra = tuple(dict.fromkeys(name for u in utterances for name, _ in u.extra))
     header = (*STANDARD, *start, *extra)
     text = io.StringIO(newline="")
-    # Everything that could be misread is quoted, so that any text survives the round trip.
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     for u in utterances:
@@ -98,7 +98,7 @@ def _read_table(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]
         raise CorpusError(f"{path}: no such file; a corpus is a folder with a manifest.csv "
                           "(`shortvox corpus import` makes one)") from None
     except UnicodeDecodeError as error:
-        raise CorpusError(f"{path}: not UTF-8 text at byte {error.start}; save the manifest as UTF-8") from None
+        raise CorpusError(f"{path}: not UTF-8 text at byte {error.start}; save it as UTF-8") from None
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from None
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -111,7 +111,8 @@ def _read_table(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]
     header = records[0][1]
     missing = [name for name in REQUIRED if name not in header]
     if missing:
-        raise CorpusError(f"{path}: row 1: column {missing[0]} is missing; the columns are {','.join(STANDARD)}")
+        raise CorpusError(f"{path}: row 1: column {missing[0]} is missing; "
+                          f"the columns are {','.join(STANDARD)}")
     repeated = [name for name in header if header.count(name) > 1]
     if repeated:
         raise CorpusError(f"{path}: row 1: column {repeated[0]!r} appears more than once")
@@ -138,16 +139,16 @@ def _parse(folder: Path, header: Sequence[str], cells: Sequence[str]) -> Utteran
             bound = "above 0" if positive else "from 0 up"
             return "malformed row", f"column {name}: {text!r} is not a number of seconds {bound}"
     return Utterance(
-        id=cell["utterance"], speaker=cell["speaker"], path=folder / cell["path"], session=cell.get("session", ""),
-        duration=numbers["duration"], gender=cell.get("gender", ""), start=numbers["start"] or 0.0,
+        id=cell["utterance"], speaker=cell["speaker"], path=folder / cell["path"],
+        session=cell.get("session", ""), duration=numbers["duration"],
+        gender=cell.get("gender", ""), start=numbers["start"] or 0.0,
         extra=tuple((name, cell[name]) for name in header if name not in KNOWN))
 
 
 def _leaves(text: str) -> bool:
     """Judged by the text alone: `audio/../x` is refused too, for `audio` may be a link to anywhere."""
     path = PurePosixPath(text)
-    windows = PureWindowsPath(text)
-    return path.is_absolute() or bool(windows.anchor) or ".." in path.parts or ".." in windows.parts or "\0" in text
+    return path.is_absolute() or bool(PureWindowsPath(text).anchor) or ".." in path.parts or "\0" in text
 
 
 def _seconds(text: str) -> float | None:

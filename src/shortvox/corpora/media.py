@@ -1,4 +1,4 @@
-"""What libsndfile cannot read: m4a, webm, raw G.722 and GSM, decoded by PyAV (the optional extra `[media]`)."""
+"""What libsndfile cannot read: m4a, webm, raw G.722 and GSM, decoded by PyAV (optional extra `[media]`)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from shortvox.errors import AudioError
+from shortvox.corpora.faults import AudioFault
 
 # Headerless telephone formats: FFmpeg must be told the format, and every sample depends on all before it.
 RAW_FORMATS = {".g722": "g722", ".gsm": "gsm"}
-# A codec's first frames after a seek are not right yet, and a container's length may count the last frame's padding.
+SUFFIXES = frozenset([*RAW_FORMATS, ".m4a", ".mp4", ".aac", ".webm", ".mka", ".wma", ".amr", ".3gp"])
+# A codec's first frames after a seek are not right yet, and a container's length may count the padding of the
+# last frame.
 _PREROLL = 0.25
 _PADDING = 0.1
 
@@ -24,17 +26,16 @@ def open_media(path: Path) -> Iterator[MediaFile]:
     try:
         import av
     except ImportError:
-        raise AudioError(f"{path}: this format needs PyAV; pip install 'shortvox[media]', or convert it to WAV or "
-                         "FLAC") from None
+        raise AudioFault(path, "needs PyAV", "libsndfile does not read this format") from None
     raw = RAW_FORMATS.get(path.suffix.lower())
     try:
         with av.open(str(path), format=raw) as container:
             if not container.streams.audio:
-                raise AudioError(f"{path}: holds no audio")
+                raise AudioFault(path, "empty", "holds no audio stream")
             yield MediaFile(container, seekable=raw is None)
     except (av.error.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise AudioError(f"{path}: cannot be decoded ({reason}); fetch it again or convert it to WAV or FLAC") from None
+        raise AudioFault(path, "corrupt", reason) from None
 
 
 class MediaFile:

@@ -1,6 +1,6 @@
 """Where training and evaluation read speech from: crops by seeking, or out of one packed file.
 
-`SeekingStore` opens the recording for every crop and decodes only that piece: no preparation, any corpus size.
+`SeekingStore` opens the recording for every crop and decodes only that piece: no preparation, any size.
 `PackedStore` decodes every utterance once into one memory-mapped int16 file: no decoding while training.
 """
 
@@ -10,37 +10,40 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 from uuid import uuid4
 
 import numpy as np
 
 from shortvox.corpora.audio import SAMPLE_RATE, probe, read_samples, segment_end
 from shortvox.corpora.corpus import Corpus
+from shortvox.corpora.faults import AudioFault
 from shortvox.corpora.utterance import Utterance
-from shortvox.errors import AudioError
-from shortvox.files import ensure_writable, sync_folder, write_json
+from shortvox.errors import ShortvoxError
+from shortvox.files import ensure_writable, sync_folder, write_text
 from shortvox.progress import progress_bar
 
 _FORMAT = 1
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class AudioStore(Protocol):
-    """Speech of a corpus by position; `lengths` (utterances,) int64 are samples at 16 kHz, in corpus order."""
+    """Speech of a corpus by position; `lengths` (utterances,) int64: samples at 16 kHz, in corpus order."""
 
     lengths: np.ndarray
 
     def read(self, position: int, start: int = 0, samples: int | None = None) -> np.ndarray:
-        """(samples,) float32 of utterance `position` from sample `start`; without `samples`, up to its end."""
+        """(samples,) float32 of utterance `position` from sample `start`; without `samples`, to its end."""
         ...
 
 
 def open_store(corpus: Corpus, cache: Path | None = None) -> AudioStore:
-    """Crops by seeking, or, with a `cache` folder, from a pack that is made once and reused while no file changes.
+    """Crops by seeking, or, with a `cache` folder, from a pack made once and reused while no file changes.
 
     Raises AudioError naming the first recording that cannot be used (`shortvox corpus check` lists all).
     """
@@ -55,7 +58,7 @@ class SeekingStore:
     def __init__(self, corpus: Corpus) -> None:
         self._utterances = corpus.utterances
         self._starts = np.array([_first_sample(u) for u in corpus.utterances], np.int64)
-        self.lengths = np.array(list(_in_threads(_length, corpus.utterances, "Probing audio")), np.int64)
+        self.lengths = np.array(list(in_threads(_length, corpus.utterances, "Probing audio")), np.int64)
 
     def read(self, position: int, start: int = 0, samples: int | None = None) -> np.ndarray:
         start, samples = _bounds(int(self.lengths[position]), start, samples)
@@ -87,8 +90,8 @@ class PackedStore:
 def pack(corpus: Corpus, cache: Path) -> Path:
     """Decode every utterance into `<cache>/<fingerprint>.pcm` (int16, 16 kHz) beside a JSON index; the path.
 
-    The index is written last, so a pack without one is never taken for whole. Processes that need the same pack wait
-    for the first of them.
+    The index is written last, so a pack without one is never taken for whole. Processes that need the same
+    pack wait for the first of them.
     """
     ensure_writable(cache)
     path = cache / f"{_fingerprint(corpus)}.pcm"
@@ -105,7 +108,7 @@ def _write_pack(corpus: Corpus, path: Path) -> None:
     lengths: list[int] = []
     try:
         with temporary.open("wb") as handle:
-            for samples in _in_threads(_decode, corpus.utterances, f"Packing {corpus.name}"):
+            for samples in in_threads(decode, corpus.utterances, f"Packing {corpus.name}"):
                 handle.write(samples.tobytes())
                 lengths.append(len(samples))
             handle.flush()
@@ -113,11 +116,12 @@ def _write_pack(corpus: Corpus, path: Path) -> None:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise AudioError(f"{path}: cannot be written ({error.strerror or error}); free some space (a pack takes "
-                         "115 MB an hour) or choose another cache folder") from error
+        raise ShortvoxError(f"{path}: cannot be written ({error.strerror or error}); free some space "
+                            "(a pack takes 115 MB an hour) or choose another cache folder") from error
     finally:
         temporary.unlink(missing_ok=True)
-    write_json(_index_of(path), {"format": _FORMAT, "rate": SAMPLE_RATE, "samples": sum(lengths), "lengths": lengths})
+    index = {"format": _FORMAT, "rate": SAMPLE_RATE, "samples": sum(lengths), "lengths": lengths}
+    write_text(_index_of(path), json.dumps(index))
 
 
 def _is_whole(path: Path) -> bool:
@@ -132,7 +136,8 @@ def _index_of(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def _decode(u: Utterance) -> np.ndarray:
+def decode(u: Utterance) -> np.ndarray:
+    """(samples,) int16 of one whole utterance. Raises AudioError for every fault a recording can have."""
     speech = read_samples(u.path, _first_sample(u), _length(u))
     _refuse_silence(u, speech)
     return np.clip(np.rint(speech * 32768), -32768, 32767).astype("<i2")
@@ -149,7 +154,7 @@ def _first_sample(u: Utterance) -> int:
 
 def _refuse_silence(u: Utterance, speech: np.ndarray) -> None:
     if not speech.any():
-        raise AudioError(f"{u.path}: silent (every sample of utterance {u.id} is zero); remove it from the manifest")
+        raise AudioFault(u.path, "silent", f"every sample of utterance {u.id} is zero")
 
 
 def _bounds(length: int, start: int, samples: int | None) -> tuple[int, int]:
@@ -165,21 +170,21 @@ def _fingerprint(corpus: Corpus) -> str:
         try:
             status = u.path.stat()
         except OSError as error:
-            raise AudioError(f"{u.path}: no such file ({error.strerror})") from None
-        digest.update(repr((u.id, str(u.path), u.start, u.duration, status.st_size, status.st_mtime_ns)).encode())
+            raise AudioFault(u.path, "missing", error.strerror or "no such file") from None
+        fields = (u.id, str(u.path), u.start, u.duration, status.st_size, status.st_mtime_ns)
+        digest.update(repr(fields).encode())
     return digest.hexdigest()[:32]
 
 
-def _in_threads(work: Callable[[Utterance], Any], utterances: Iterable[Utterance], title: str) -> Iterator[Any]:
+def in_threads(work: Callable[[Item], Result], items: Sequence[Item], title: str) -> Iterator[Result]:
     """Results of `work` in order, a few ahead: libsndfile and soxr run without Python's lock."""
-    utterances = tuple(utterances)
     threads = min(os.cpu_count() or 1, 8)
-    waiting: deque[Future[Any]] = deque()
+    waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool, progress_bar(transient=True) as bar:
-        task = bar.add_task(title, total=len(utterances), note="")
+        task = bar.add_task(title, total=len(items), note="")
         try:
-            for u in utterances:
-                waiting.append(pool.submit(work, u))
+            for item in items:
+                waiting.append(pool.submit(work, item))
                 if len(waiting) > 4 * threads:
                     yield waiting.popleft().result()
                     bar.advance(task)

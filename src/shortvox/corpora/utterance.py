@@ -10,8 +10,8 @@ from pathlib import Path
 class Utterance:
     """One row of a manifest.
 
-    `path` is absolute. `start` and `duration` are seconds: an utterance may be a piece of a longer file (Kaldi
-    segments). A `duration` that agrees with the rest of the file up to rounding means the rest of the file.
+    `path` is absolute. `start` and `duration` are seconds: an utterance may be a piece of a longer file
+    (Kaldi segments). A `duration` that agrees with the rest of the file up to rounding means all the rest.
     `extra` keeps the manifest's other columns in their order.
     """
 

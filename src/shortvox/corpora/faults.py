@@ -1,0 +1,28 @@
+"""What can be wrong with a recording, as an error that also says which kind of fault it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shortvox.errors import AudioError
+
+REMEDIES = {
+    "missing": "correct the path, or remove the row from the manifest",
+    "empty": "fetch it again, or remove it from the manifest",
+    "corrupt": "fetch it again, or convert it to WAV or FLAC",
+    "truncated": "fetch it again, or correct its duration",
+    "silent": "remove it from the manifest",
+    "non-finite": "write it again from its source",
+    "needs PyAV": "pip install 'shortvox[media]', or convert it to WAV or FLAC",
+}
+
+
+class AudioFault(AudioError):
+    """An AudioError with its `kind`, one of REMEDIES, and its `reason` without the path."""
+
+    def __init__(self, path: Path, kind: str, reason: str) -> None:
+        super().__init__(f"{path}: {kind}: {reason}; {REMEDIES[kind]}")
+        self.path, self.kind, self.reason = path, kind, reason
+
+    def __reduce__(self) -> tuple[type[AudioFault], tuple[Path, str, str]]:
+        return AudioFault, (self.path, self.kind, self.reason)  # errors travel between worker processes

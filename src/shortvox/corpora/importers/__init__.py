@@ -1,0 +1,83 @@
+"""Importers: a known layout of recordings -> `manifest.csv`. A new layout is one new file and one line here.
+
+The recordings stay where they are: unless they lie below OUT, OUT gets a symbolic link `audio` to them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from shortvox.corpora.audio import probe
+from shortvox.corpora.corpus import Corpus
+from shortvox.corpora.importers import kaldi, librispeech, tree, voxceleb
+from shortvox.corpora.importers.layout import Layout, Reader
+from shortvox.corpora.placing import place
+from shortvox.corpora.store import in_threads
+from shortvox.corpora.utterance import Utterance
+from shortvox.errors import AudioError, CorpusError
+
+IMPORTERS: dict[str, Reader] = {
+    "voxceleb": voxceleb.read,
+    "librispeech": librispeech.read,
+    "kaldi": kaldi.read,
+    "tree": tree.read,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The new corpus, audio files that did not fit the layout, and utterances that cannot be opened."""
+
+    corpus: Corpus
+    passed_over: tuple[str, ...]
+    unreadable: tuple[str, ...]
+
+
+def import_corpus(layout: str, source: Path, out: Path) -> Imported:
+    """Write `out/manifest.csv` for the recordings of `source`, laid out as one of IMPORTERS.
+
+    Unreadable recordings keep their row, without a duration, so that `check` lists them with it. Raises
+    CorpusError for an unknown layout, a folder without such recordings, repeated ids, or a manifest that is
+    there already.
+    """
+    if layout not in IMPORTERS:
+        raise CorpusError(f"{layout!r} is no known layout; choose one of {', '.join(IMPORTERS)}")
+    source = Path(source)
+    if not source.is_dir():
+        raise CorpusError(f"{source}: no such folder")
+    found = IMPORTERS[layout](source.absolute())
+    if not found.utterances:
+        raise CorpusError(f"{source}: no recordings in the {layout} layout ({_EXPECTS[layout]})")
+    _refuse_repeated(source, found)
+    measured = list(in_threads(_with_duration, found.utterances, "Measuring recordings"))
+    corpus = place(Path(out), found.root, sorted(measured, key=lambda u: u.id))
+    unreadable = tuple(u.id for u in measured if u.duration is None)
+    return Imported(corpus, tuple(found.passed_over), unreadable)
+
+
+_EXPECTS = {
+    "voxceleb": "idXXXXX/video/file.wav",
+    "librispeech": "speaker/chapter/speaker-chapter-number.flac",
+    "kaldi": "a wav.scp and a utt2spk",
+    "tree": "speaker/…/file",
+}
+
+
+def _with_duration(u: Utterance) -> Utterance:
+    if u.duration is not None:
+        return u
+    try:
+        seconds = probe(u.path).seconds - u.start
+    except AudioError:
+        return u
+    return replace(u, duration=round(seconds, 4)) if seconds > 0 else u
+
+
+def _refuse_repeated(source: Path, found: Layout) -> None:
+    first: dict[str, Path] = {}
+    for u in found.utterances:
+        if u.id in first:
+            raise CorpusError(f"{source}: utterance {u.id} exists twice, as {first[u.id]} and {u.path}; "
+                              "remove one, or import the folders separately")
+        first[u.id] = u.path

@@ -1,0 +1,99 @@
+"""Splits by speaker: nobody is on both sides."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from shortvox.corpora.corpus import Corpus
+from shortvox.corpora.manifest import MANIFEST
+from shortvox.corpora.placing import place
+from shortvox.errors import CorpusError
+from shortvox.files import write_text
+
+
+def split_speakers(corpus: Corpus, test_speakers: Iterable[str]) -> tuple[Corpus, Corpus]:
+    """(train, test). With several corpora, a name may be given without its `<corpus>/` prefix.
+
+    Raises CorpusError for an unknown or ambiguous name, and when one side would be empty.
+    """
+    chosen = {_resolve(corpus, name) for name in test_speakers}
+    train = corpus.select(lambda u: u.speaker not in chosen, f"{corpus.name}-train")
+    test = corpus.select(lambda u: u.speaker in chosen, f"{corpus.name}-test")
+    for side, what in ((train, "training"), (test, "test")):
+        if not side.utterances:
+            raise CorpusError(f"{corpus.root}: no {what} speaker is left; "
+                              f"{len(chosen)} of {len(corpus.speakers)} speakers were chosen for test")
+    return train, test
+
+
+def hold_out(
+    corpus: Corpus, *, fraction: float | None = None, count: int | None = None, seed: int = 0,
+    min_utterances: int = 2,
+) -> tuple[Corpus, Corpus]:
+    """(train, held out): `count` speakers, or a `fraction` of all (at least 1), drawn by `seed`.
+
+    Only speakers with `min_utterances` or more are drawn, for one utterance alone makes no target trial. A
+    speaker's draw depends on seed and name only, so adding speakers to a corpus moves few others. Raises
+    CorpusError when there are not enough speakers.
+    """
+    if (fraction is None) == (count is None):
+        raise ValueError("give either fraction or count")
+    if fraction is not None and not 0 < fraction < 1:
+        raise CorpusError(f"a fraction of {fraction:g} cannot be held out; choose one between 0 and 1")
+    wanted = max(round(fraction * len(corpus.speakers)), 1) if fraction is not None else int(count or 0)
+    fit = [speaker for speaker, own in corpus.by_speaker().items() if len(own) >= min_utterances]
+    if not 1 <= wanted <= len(fit) or wanted >= len(corpus.speakers):
+        raise CorpusError(f"{corpus.root}: {wanted} speakers cannot be held out of {len(corpus.speakers)} "
+                          f"({len(fit)} have {min_utterances} or more utterances); add speakers or ask for fewer")
+    drawn = sorted(fit, key=lambda speaker: hashlib.sha256(f"{seed}/{speaker}".encode()).digest())
+    return split_speakers(corpus, drawn[:wanted])
+
+
+def read_speakers(path: Path) -> tuple[str, ...]:
+    """A list of speakers, one a line; blank lines do not count. Raises CorpusError if empty or repetitive."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except UnicodeDecodeError:
+        raise CorpusError(f"{path}: not UTF-8 text; expected one speaker a line") from None
+    rows: dict[str, int] = {}
+    for row, line in enumerate(lines, start=1):
+        name = line.strip()
+        if name in rows:
+            raise CorpusError(f"{path}: row {row}: speaker {name} is also in row {rows[name]}; keep one")
+        if name:
+            rows[name] = row
+    if not rows:
+        raise CorpusError(f"{path}: no speakers; expected one a line")
+    return tuple(rows)
+
+
+def write_split(out: Path, train: Corpus, test: Corpus) -> tuple[Corpus, Corpus]:
+    """Write `out/train` and `out/test` as corpora over the same recordings, with a list of speakers for each.
+
+    Raises CorpusError when a split is there already.
+    """
+    for side in ("train", "test"):
+        if (out / side / MANIFEST).exists():
+            raise CorpusError(f"{out / side / MANIFEST}: already there; "
+                              "remove it, or choose another output folder")
+    placed = []
+    for side, corpus in (("train", train), ("test", test)):
+        placed.append(place(out / side, corpus.root, corpus.utterances))
+        write_text(out / f"{side}_speakers.txt", "".join(f"{speaker}\n" for speaker in corpus.speakers))
+    return placed[0], placed[1]
+
+
+def _resolve(corpus: Corpus, name: str) -> str:
+    known: Collection[str] = corpus.speakers
+    if name in known:
+        return name
+    endings = [speaker for speaker in known if speaker.endswith(f"/{name}")]
+    if len(endings) == 1:
+        return endings[0]
+    if endings:
+        raise CorpusError(f"{corpus.root}: speaker {name} is one of {', '.join(endings)}; write which")
+    raise CorpusError(f"{corpus.root}: no speaker {name!r} in the manifest; correct the list")
