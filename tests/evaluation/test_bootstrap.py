@@ -25,7 +25,11 @@ def all_pairs(n_speakers: int, per_speaker: int) -> tuple[np.ndarray, np.ndarray
 
 
 def synthetic_scores(
-    rng: np.random.Generator, positions: np.ndarray, label: np.ndarray, n_speakers: int, per_speaker: int,
+    rng: np.random.Generator,
+    positions: np.ndarray,
+    label: np.ndarray,
+    n_speakers: int,
+    per_speaker: int,
 ) -> np.ndarray:
     """Dot products of noisy speaker vectors: trials of one speaker are as dependent as real ones."""
     centres = rng.normal(size=(n_speakers, 6))

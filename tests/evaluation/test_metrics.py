@@ -65,9 +65,9 @@ def test_eer_agrees_with_brentq_on_the_interpolated_roc(seed: int, decimals: int
 @pytest.mark.parametrize("p", [0.05, 0.01, 0.7])
 def test_min_dcf_agrees_with_trying_every_threshold(seed: int, decimals: int | None, p: float) -> None:
     scores, labels, weights = draw_trials(seed, decimals=decimals)
-    for given in (weights, np.ones_like(weights)):
-        expected = brute_min_dcf(scores, labels, p, given)
-        assert metrics.min_dcf(scores, labels, p, given) == pytest.approx(expected)
+    for case in (weights, np.ones_like(weights)):
+        expected = brute_min_dcf(scores, labels, p, case)
+        assert metrics.min_dcf(scores, labels, p, case) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("seed", "decimals"), CASES)
@@ -138,7 +138,12 @@ def test_det_points_lie_on_the_curve_and_keep_both_ends() -> None:
     assert set(points) <= set(zip(curve.false_alarm.tolist(), curve.miss.tolist(), strict=True))
     assert points == sorted(points, key=lambda point: (-point[0], point[1]))
     assert metrics.det_points(np.arange(4.0), np.array([0, 1, 0, 1], dtype=bool)) == [
-        (1, 0), (0.5, 0), (0.5, 0.5), (0, 0.5), (0, 1)]
+        (1, 0),
+        (0.5, 0),
+        (0.5, 0.5),
+        (0, 0.5),
+        (0, 1),
+    ]
 
 
 @pytest.mark.parametrize("metric", ALL)
