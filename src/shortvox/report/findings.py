@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from shortvox.report.views import (
     SHORT_LIMIT,
     View,
@@ -16,106 +19,138 @@ from shortvox.report.views import (
 )
 
 
-def lead(views: tuple[View, ...]) -> list[str]:
-    """One or more sentences for the top of the page: the question of the study and its answer."""
-    if not any(view.systems and view.lengths for view in views):
+def lead(views: Sequence[View]) -> list[str]:
+    """The paragraphs at the top of the page: the answer in plain words, then the figures behind it."""
+    measured = [view for view in views if view.systems and view.lengths]
+    if not measured:
         return ["No system was measured."]
-    sentences = [sentence for view in views for sentence in _headline(view)]
-    return sentences or [sentence for view in views for sentence in _best(view)]
+    answers = [(view, *answer) for view in measured if (answer := _answer(view)) is not None]
+    if not answers:
+        return [sentence for view in measured for sentence in _best(view)]
+    verdicts = list(dict.fromkeys(verdict for _, verdict, _ in answers))
+    if len(verdicts) == 1:
+        opening = [verdicts[0].replace("{where}", _under(len(answers), verdicts[0]))]
+    else:
+        opening = [f"{view.label}: {verdict.replace('{where}', '')}" for view, verdict, _ in answers]
+    return [*opening, " ".join(figures for _, _, figures in answers)]
 
 
-def at_a_glance(views: tuple[View, ...]) -> list[str]:
+def _under(count: int, verdict: str) -> str:
+    negative = " no significant " in verdict
+    names = {1: "", 2: " under either protocol" if negative else " under both protocols"}
+    return names.get(count, " under any protocol" if negative else " under every protocol")
+
+
+def at_a_glance(views: Sequence[View]) -> list[str]:
     """Further findings and the cautions that belong beside them."""
     points = []
-    if any(_headline(view) for view in views):
+    if any(_answer(view) for view in views):
         points += [sentence for view in views for sentence in _best(view)]
     points += [sentence for view in views for sentence in _counts(view)]
-    first = views[0]
-    fewer = [name for name in first.systems if first.system(name).get("fewer_steps")]
+    fewer = [name for name in views[0].systems if views[0].system(name).get("fewer_steps")]
     if fewer:
-        points.append(f"{_names(fewer)} had fewer training steps than the others, so a higher error there says "
-                      "nothing about the method.")
-    short = sorted({length for view in views for length in view.lengths if view.short_fraction(length) > SHORT_LIMIT},
-                   key=lambda length: -(finite_length(length) or 0.0))
+        points.append(
+            f"Fewer training steps than the others: {_names(fewer)}. A higher error there says nothing "
+            "about the method."
+        )
+    short = {length for view in views for length in view.lengths if view.short_fraction(length) > SHORT_LIMIT}
     if short:
-        points.append(f"At {_names([length_label(length) for length in short])} more than 20 % of the test files are "
-                      "shorter than the length asked for and were used whole.")
+        ordered = sorted(short, key=lambda length: -(finite_length(length) or 0.0))
+        points.append(
+            f"At {_names([length_label(length) for length in ordered])} more than 20\u00a0% of the test "
+            "files are shorter than the length asked for and were used whole."
+        )
     return points
 
 
-def _headline(view: View) -> list[str]:
+def _answer(view: View) -> tuple[str, str] | None:
+    """(verdict in plain words, with {where} for the protocols; the figures) on the main pair."""
     found, length = headline_pair(view), view.shortest
     if found is None or length is None:
-        return []
+        return None
     a, b = found
-    eer_a, eer_b = view.eer(a, length), view.eer(b, length)
-    if eer_a is None or eer_b is None:
-        return []
-    text = (f"{view.label}, {length_label(length)} of test speech: {a} has an equal error rate of "
-            f"{percent(eer_a)} %, {b} {percent(eer_b)} %")
     compared = view.comparison(a, b, length)
+    if view.eer(a, length) is None or view.eer(b, length) is None:
+        return None
+    figures = (
+        f"{view.label}: at {length_label(length)} {a} has an equal error rate of "
+        f"{percent(view.eer(a, length))}\u00a0% and {b} {percent(view.eer(b, length))}\u00a0%"
+    )
     if compared is None or finite(compared.get("difference")) is None:
-        return [text + ". The two were not compared statistically."]
-    text += f", a difference of {number(compared['difference'], 2, 100, signed=True)} percentage points"
+        return f"{a} and {b} were not compared statistically{{where}}.", figures + "."
+    figures += f"; the difference is {number(compared['difference'], 2, 100, signed=True)} percentage points"
     interval = pair(compared.get("interval"))
     if interval is not None:
-        text += f" (95 % interval {number(interval[0], 2, 100)} to {number(interval[1], 2, 100)}"
-        adjusted = compared.get("p_holm")
-        text += f", Holm-adjusted p {_p(adjusted)})" if finite(adjusted) is not None else ")"
-    return [f"{text}. {_verdict(view, compared)}"]
+        figures += f" (95\u00a0% interval {number(interval[0], 2, 100)} to {number(interval[1], 2, 100)}"
+        adjusted = p_value(compared.get("p_holm"))
+        known = finite(compared.get("p_holm")) is not None
+        figures += (
+            f", Holm-adjusted p {adjusted if adjusted[0] == '<' else '= ' + adjusted})" if known else ")"
+        )
+    return _verdict(view, a, b, length, compared), figures + "."
 
 
-def _verdict(view: View, compared: object) -> str:
-    assert isinstance(compared, dict)
+def _verdict(view: View, a: str, b: str, length: str, compared: Mapping[str, Any]) -> str:
+    choice = f"{a} rather than {b}"
+    if "frozen" in a.lower() and "frozen" not in b.lower():
+        choice = f"Freezing the classifier head ({a}) rather than training it ({b})"
+    at = f"with {length_label(length)} of test speech"
     if compared.get("indicative") or view.indicative:
         who = "too few" if view.speakers is None else f"only {view.speakers}"
-        return f"With {who} test speakers this is indicative; no significance is claimed."
+        change = (
+            {True: "lowers", False: "raises"}[compared["difference"] < 0]
+            if compared["difference"]
+            else "keeps"
+        )
+        return (
+            f"{choice} {change} the equal error rate {at}{{where}}, but this is indicative: "
+            f"there are {who} test speakers, and no significance is claimed."
+        )
     if compared.get("significant"):
-        winner = compared["a"] if compared["difference"] < 0 else compared["b"]
-        return f"The difference is significant, in favour of {winner}."
-    return ("The difference is not significant: this test shows neither that one is better nor that the two "
-            "are equal.")
+        change = "fewer" if compared["difference"] < 0 else "more"
+        return f"{choice} gives significantly {change} errors {at}{{where}}."
+    return (
+        f"{choice} makes no significant difference {at}{{where}}: the test shows neither that one is "
+        "better nor that the two are equal."
+    )
 
 
 def _best(view: View) -> list[str]:
     length = view.shortest
-    figures = {name: view.eer(name, length) for name in view.systems} if length else {}
-    ranked = sorted((eer, name) for name, eer in figures.items() if eer is not None)
-    if not ranked or length is None:
+    if length is None:
         return []
-    eer, name = ranked[0]
-    if len(ranked) == 1:
-        longest = view.eer(name, view.lengths[0])
-        rise = ("" if longest is None or length == view.lengths[0]
-                else f", against {percent(longest)} % at {_long(view)}")
-        return [f"{view.label}: {name} has an equal error rate of {percent(eer)} % at {length_label(length)}{rise}."]
-    worst, loser = ranked[-1]
-    return [f"{view.label}: the lowest equal error rate at {length_label(length)} is {percent(eer)} % ({name}), the "
-            f"highest {percent(worst)} % ({loser})."]
-
-
-def _long(view: View) -> str:
+    ranked = sorted((eer, name) for name in view.systems if (eer := view.eer(name, length)) is not None)
+    if not ranked:
+        return []
+    (eer, name), (worst, loser) = ranked[0], ranked[-1]
+    if len(ranked) > 1:
+        return [
+            f"{view.label}: the lowest equal error rate at {length_label(length)} is "
+            f"{percent(eer)}\u00a0% ({name}), the highest {percent(worst)}\u00a0% ({loser})."
+        ]
     longest = view.lengths[0]
-    return "full length" if longest == "full" else length_label(longest)
+    at_most = view.eer(name, longest)
+    full = "full length" if longest == "full" else length_label(longest)
+    against = "" if at_most is None or longest == length else f", against {percent(at_most)}\u00a0% at {full}"
+    return [
+        f"{view.label}: {name} has an equal error rate of {percent(eer)}\u00a0% at "
+        f"{length_label(length)}{against}."
+    ]
 
 
 def _counts(view: View) -> list[str]:
-    length = view.shortest
-    compared = [found for found in view.comparisons if found.get("length") == length]
-    if not compared or length is None:
-        return []
+    compared = [found for found in view.comparisons if found.get("length") == view.shortest]
     if view.indicative:
         who = "" if view.speakers is None else f" ({view.speakers})"
         return [f"{view.label}: fewer than 20 test speakers{who}, so every interval is indicative."]
+    if not compared or view.shortest is None:
+        return []
     found = sum(bool(item.get("significant")) for item in compared)
-    return [f"{view.label}: {found} of {len(compared)} pairs of systems differ significantly at "
-            f"{length_label(length)}."]
+    return [
+        f"{view.label}: {found} of {len(compared)} pairs of systems differ significantly at "
+        f"{length_label(view.shortest)}."
+    ]
 
 
-def _p(value: object) -> str:
-    text = p_value(value)
-    return text if text.startswith("<") else f"= {text}"
-
-
-def _names(names: list[str]) -> str:
+def _names(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from shortvox.files import write_text
-from shortvox.report import figures, findings, tables
+from shortvox.report import curves, dots, figures, findings, tables
 from shortvox.report.svg import GLYPHS, SERIES, Chart
 from shortvox.report.views import (
     MISSING,
@@ -39,18 +39,44 @@ def write_report(results: Mapping[str, Any], path: Path) -> None:
 def render(results: Mapping[str, Any]) -> str:
     """The page as text; see `write_report`."""
     views = views_of(results)
-    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(percent=percent, number=number, length_name=length_label, p=p_value, hours=hours,
-                               plain=plain, svg=Markup)
-    environment.globals.update(glyph=glyph, series=lambda position: f"s{position % SERIES + 1}", missing=MISSING)
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=percent,
+        number=number,
+        length_name=length_label,
+        p=p_value,
+        hours=hours,
+        plain=plain,
+        svg=Markup,
+    )
+    environment.globals.update(
+        glyph=glyph, series=lambda position: f"s{position % SERIES + 1}", missing=MISSING
+    )
     page = environment.get_template("report.html").render(
-        css=Markup((HERE / "report.css").read_text(encoding="utf-8")), results=results, views=views,
-        title=title_of(results), synthetic=bool(results.get("synthetic")), lead=findings.lead(views),
-        glance=findings.at_a_glance(views) if views else [], legend=legend(views), blocks=blocks(views),
-        notes=notes_of(results, views), charts=charts(views), costs=costs(views[0]) if views else [],
-        shared=lambda key: shared_value(results, views, key), settings=as_yaml(results.get("settings")),
-        indicative=any(view.indicative for view in views))
+        css=Markup((HERE / "report.css").read_text(encoding="utf-8")),
+        results=results,
+        views=views,
+        title=title_of(results),
+        synthetic=bool(results.get("synthetic")),
+        lead=findings.lead(views),
+        glance=findings.at_a_glance(views) if views else [],
+        legend=legend(views),
+        blocks=blocks(views),
+        metrics=groups(views, tables.OTHER_METRICS),
+        questions=groups(views, tables.OTHER_QUESTIONS),
+        notes=notes_of(results, views),
+        charts=charts(views),
+        costs=costs(views[0]) if views else [],
+        shared=lambda key: shared_value(results, views, key),
+        settings=as_yaml(results.get("settings")),
+        indicative=any(view.indicative for view in views),
+    )
     return "\n".join(line.rstrip() for line in page.splitlines() if line.strip()) + "\n"
 
 
@@ -63,7 +89,9 @@ def title_of(results: Mapping[str, Any]) -> str:
 
 def shared_value(results: Mapping[str, Any], views: tuple[View, ...], key: str) -> Any:
     """A key that may stand at the top or inside a protocol: the first one found."""
-    return next((found for found in (results.get(key), *(view.data.get(key) for view in views)) if found), None)
+    return next(
+        (found for found in (results.get(key), *(view.data.get(key) for view in views)) if found), None
+    )
 
 
 def legend(views: tuple[View, ...]) -> list[tuple[int, str]]:
@@ -76,16 +104,32 @@ def glyph(position: int) -> str:
 
 def blocks(views: tuple[View, ...]) -> list[dict[str, Any]]:
     """The tables of each protocol."""
-    return [{"view": view, "eer": tables.eer_grid(view),
-             "metrics": _filled(tables.OTHER_METRICS, view), "questions": _filled(tables.OTHER_QUESTIONS, view),
-             "differences": tables.difference_grid(view), "comparisons": tables.comparison_rows(view),
-             "seeds": seed_rows(view)} for view in views]
+    return [
+        {
+            "view": view,
+            "eer": tables.eer_grid(view),
+            "differences": tables.difference_grid(view),
+            "comparisons": tables.comparison_rows(view),
+            "seeds": seed_rows(view),
+        }
+        for view in views
+    ]
 
 
-def _filled(builders: tuple[tuple[str, str, Callable[[View], tables.Grid]], ...],
-            view: View) -> list[tuple[str, str, tables.Grid]]:
-    made = ((title, words, build(view)) for title, words, build in builders)
-    return [found for found in made if not found[2].empty]
+def groups(
+    views: tuple[View, ...],
+    builders: tuple[tuple[str, str, Callable[[View], tables.Grid]], ...],
+) -> list[dict[str, Any]]:
+    """One kind of figure after another, each for all protocols; what nobody measured is left out."""
+    made = [
+        {
+            "title": title,
+            "words": words,
+            "grids": [(view.label, found) for view in views if not (found := build(view)).empty],
+        }
+        for title, words, build in builders
+    ]
+    return [group for group in made if group["grids"]]
 
 
 def notes_of(results: Mapping[str, Any], views: tuple[View, ...]) -> tables.Grid | None:
@@ -101,8 +145,10 @@ def seed_rows(view: View) -> list[tuple[str, str, list[str]]]:
         for length in view.lengths:
             for entry in view.at(name, length).get("seeds") or ():
                 found.setdefault(str(entry.get("seed")), {})[length] = percent(entry.get("eer"))
-        rows += [(name, seed, [figures_of.get(length, MISSING) for length in view.lengths])
-                 for seed, figures_of in found.items()]
+        rows += [
+            (name, seed, [figures_of.get(length, MISSING) for length in view.lengths])
+            for seed, figures_of in found.items()
+        ]
     return rows
 
 
@@ -114,21 +160,34 @@ def charts(views: tuple[View, ...]) -> dict[str, list[Any]]:
         return [chart for chart in drawn if chart is not None]
 
     def det_group(view: View, position: int) -> list[Chart]:
-        drawn = [figures.det(view, length, f"det{position}-{place}")
-                 for place, length in enumerate(det_lengths(view))]
+        drawn = [
+            curves.det(view, length, f"det{position}-{place}")
+            for place, length in enumerate(det_lengths(view))
+        ]
         return [chart for chart in drawn if chart is not None]
 
     first = views[:1]
-    training = [figures.training_curve(view, "loss", "loss", "loss", "Training loss") for view in first]
-    training += [figures.training_curve(view, "validation", "validation", "EER, %",
-                                        "EER on validation speakers during training", 100.0) for view in first]
-    return {"eer": each(figures.eer_by_length, "eer"), "forest": each(figures.forest, "forest"),
-            "spread": each(figures.spread_by_length, "spread"), "seeds": each(figures.seed_dots, "seeds"),
-            "drift": [chart for view in first if (chart := figures.drift_dots(view, "drift"))],
-            "panels": [(view.label, found) for position, view in enumerate(views)
-                       if (found := figures.panels(view, f"panel{position}"))],
-            "det": [found for position, view in enumerate(views) if (found := det_group(view, position))],
-            "training": [chart for chart in training if chart is not None]}
+    training = [curves.training_curve(view, "loss", "loss", "loss", "Training loss") for view in first]
+    training += [
+        curves.training_curve(
+            view, "validation", "validation", "EER, %", "EER on validation speakers during training", 100.0
+        )
+        for view in first
+    ]
+    return {
+        "eer": each(figures.eer_by_length, "eer"),
+        "forest": each(dots.forest, "forest"),
+        "spread": each(figures.spread_by_length, "spread"),
+        "seeds": each(dots.seed_dots, "seeds"),
+        "drift": [chart for view in first if (chart := dots.drift_dots(view, "drift"))],
+        "panels": [
+            (view.label, found)
+            for position, view in enumerate(views)
+            if (found := figures.panels(view, f"panel{position}"))
+        ],
+        "det": [found for position, view in enumerate(views) if (found := det_group(view, position))],
+        "training": [chart for chart in training if chart is not None],
+    }
 
 
 def det_lengths(view: View) -> list[str]:
@@ -139,8 +198,10 @@ def det_lengths(view: View) -> list[str]:
 
 def costs(view: View) -> list[dict[str, Any]]:
     """What each system's training took."""
-    return [{"position": position, "name": name, "system": view.system(name)}
-            for position, name in enumerate(view.systems)]
+    return [
+        {"position": position, "name": name, "system": view.system(name)}
+        for position, name in enumerate(view.systems)
+    ]
 
 
 def hours(seconds: Any) -> str:
@@ -176,5 +237,3 @@ def as_yaml(settings: Any) -> str:
         return ""
     simple = json.loads(json.dumps(settings, default=str))
     return yaml.safe_dump(simple, sort_keys=False, allow_unicode=True, default_flow_style=False)
-
-

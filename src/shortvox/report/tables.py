@@ -24,28 +24,28 @@ from shortvox.report.views import (
     views_of,
 )
 
-Measured = Mapping[str, Any]        # one entry of a system's "lengths"
+Measured = Mapping[str, Any]  # one entry of a system's "lengths"
 
 
 @dataclass(frozen=True)
 class Cell:
     value: str
-    small: str = ""                 # the interval or the count under the value
+    small: str = ""  # the interval or the count under the value
     best: bool = False
-    mark: str = ""                  # CSS class of a comparison: "a", "b" or ""
+    mark: str = ""  # CSS class of a comparison: "a", "b" or ""
     hint: str = ""
 
 
 @dataclass(frozen=True)
 class Column:
     label: str
-    short: str = ""                 # e.g. "38 % short" when the column has too many short files
+    short: str = ""  # e.g. "38 % short" when the column has too many short files
 
 
 @dataclass(frozen=True)
 class Row:
     label: str
-    series: int | None              # which colour and marker the system has in the charts
+    series: int | None  # which colour and marker the system has in the charts
     cells: tuple[Cell, ...]
     tags: tuple[str, ...] = ()
 
@@ -65,11 +65,19 @@ def interval_text(interval: tuple[float, float] | None, digits: int = 1) -> str:
     return "" if interval is None else f"{percent(interval[0], digits)}–{percent(interval[1], digits)}"
 
 
-def grid(view: View, figure: Callable[[Measured], Any], text: Callable[[Any], str] = percent,
-         small: Callable[[Measured], str] = lambda measured: "", best: bool = True) -> Grid:
+def grid(
+    view: View,
+    figure: Callable[[Measured], Any],
+    text: Callable[[Any], str] = percent,
+    small: Callable[[Measured], str] = lambda measured: "",
+    best: bool = True,
+) -> Grid:
     """Systems down, lengths across. The lowest printed value of a column is its best, ties included."""
-    figures = {(name, length): finite(figure(view.at(name, length)))
-               for name in view.systems for length in view.lengths}
+    figures = {
+        (name, length): finite(figure(view.at(name, length)))
+        for name in view.systems
+        for length in view.lengths
+    }
     lowest = {}
     for length in view.lengths:
         found = [figures[name, length] for name in view.systems]
@@ -78,23 +86,37 @@ def grid(view: View, figure: Callable[[Measured], Any], text: Callable[[Any], st
 
     def cell(name: str, length: str) -> Cell:
         printed = text(figures[name, length])
-        return Cell(printed, "" if printed == MISSING else small(view.at(name, length)),
-                    best=printed == lowest[length])
+        return Cell(
+            printed,
+            "" if printed == MISSING else small(view.at(name, length)),
+            best=printed == lowest[length],
+        )
 
-    rows = tuple(Row(name, position, tuple(cell(name, length) for length in view.lengths),
-                     ("fewer steps",) if view.system(name).get("fewer_steps") else ())
-                 for position, name in enumerate(view.systems))
+    rows = tuple(
+        Row(
+            name,
+            position,
+            tuple(cell(name, length) for length in view.lengths),
+            ("fewer steps",) if view.system(name).get("fewer_steps") else (),
+        )
+        for position, name in enumerate(view.systems)
+    )
     return Grid("System", tuple(_column(view, length) for length in view.lengths), rows)
 
 
 def _column(view: View, length: str) -> Column:
     share = view.short_fraction(length)
-    return Column(length_label(length), f"{share:.0%} short".replace("%", " %") if share > SHORT_LIMIT else "")
+    return Column(
+        length_label(length), f"{share:.0%} short".replace("%", " %") if share > SHORT_LIMIT else ""
+    )
 
 
 def eer_grid(view: View) -> Grid:
-    return grid(view, lambda at: at.get("eer"),
-                small=lambda at: interval_text(pair((at.get("intervals") or {}).get("eer"))))
+    return grid(
+        view,
+        lambda at: at.get("eer"),
+        small=lambda at: interval_text(pair((at.get("intervals") or {}).get("eer"))),
+    )
 
 
 def _nested(key: str) -> Callable[[Measured], Any]:
@@ -112,28 +134,59 @@ def _three(value: Any) -> str:
 
 # (title, what it says, builder); a grid without one figure is left out.
 OTHER_METRICS: tuple[tuple[str, str, Callable[[View], Grid]], ...] = (
-    ("minDCF, p(target) = 0.05", "Lowest normalised detection cost over all thresholds; the notes' operating point.",
-     lambda view: grid(view, lambda at: (at.get("min_dcf") or {}).get("0.05"), _three, _dcf_interval)),
-    ("minDCF, p(target) = 0.01", "The same with rarer targets.",
-     lambda view: grid(view, lambda at: (at.get("min_dcf") or {}).get("0.01"), _three)),
-    ("actDCF, p(target) = 0.05", "Cost at the threshold that the calibrated scores imply.",
-     lambda view: grid(view, lambda at: (at.get("act_dcf") or {}).get("0.05"), _three)),
-    ("Cllr", "Cost of the calibrated scores as log-likelihood ratios, in bits; 1 is a system that knows nothing.",
-     lambda view: grid(view, lambda at: at.get("cllr"), _three)),
-    ("minCllr", "Cllr after the best possible calibration.",
-     lambda view: grid(view, lambda at: at.get("min_cllr"), _three)),
+    (
+        "minDCF, p(target) = 0.05",
+        "Lowest normalised detection cost over all thresholds; the notes' operating point.",
+        lambda view: grid(view, lambda at: (at.get("min_dcf") or {}).get("0.05"), _three, _dcf_interval),
+    ),
+    (
+        "minDCF, p(target) = 0.01",
+        "The same with rarer targets.",
+        lambda view: grid(view, lambda at: (at.get("min_dcf") or {}).get("0.01"), _three),
+    ),
+    (
+        "actDCF, p(target) = 0.05",
+        "Cost at the threshold that the calibrated scores imply.",
+        lambda view: grid(view, lambda at: (at.get("act_dcf") or {}).get("0.05"), _three),
+    ),
+    (
+        "Cllr",
+        "Cost of the calibrated scores as log-likelihood ratios, in bits; 1 is a system that knows nothing.",
+        lambda view: grid(view, lambda at: at.get("cllr"), _three),
+    ),
+    (
+        "minCllr",
+        "Cllr after the best possible calibration.",
+        lambda view: grid(view, lambda at: at.get("min_cllr"), _three),
+    ),
 )
 OTHER_QUESTIONS: tuple[tuple[str, str, Callable[[View], Grid]], ...] = (
-    ("Only files at least as long as the crop", "EER % over the trials whose cropped files are all long enough; "
-     "below it, the number of target trials.",
-     lambda view: grid(view, _nested("long_only"), small=lambda at: f"{(at.get('long_only') or {}).get('n_target')}"
-                       if (at.get("long_only") or {}).get("n_target") is not None else "")),
-    ("Impostors of the same package family", "EER % when the two voices of every non-target trial come from the same "
-     "package family, so that channel and style give less away.",
-     lambda view: grid(view, _nested("same_family"))),
-    ("Band-limited to 4 kHz", "EER % with everything low-passed to 4 kHz, so that an 8 kHz recording cannot be told "
-     "by its empty upper band.",
-     lambda view: grid(view, _nested("band_limited"))),
+    (
+        "Only files at least as long as the crop",
+        "EER % over the trials whose cropped files are all long enough; "
+        "below it, the number of target trials.",
+        lambda view: grid(
+            view,
+            _nested("long_only"),
+            small=lambda at: (
+                f"{(at.get('long_only') or {}).get('n_target')}"
+                if (at.get("long_only") or {}).get("n_target") is not None
+                else ""
+            ),
+        ),
+    ),
+    (
+        "Impostors of the same package family",
+        "EER % when the two voices of every non-target trial come from the same "
+        "package family, so that channel and style give less away.",
+        lambda view: grid(view, _nested("same_family")),
+    ),
+    (
+        "Band-limited to 4 kHz",
+        "EER % with everything low-passed to 4 kHz, so that an 8 kHz recording cannot be told "
+        "by its empty upper band.",
+        lambda view: grid(view, _nested("band_limited")),
+    ),
 )
 
 
@@ -151,18 +204,25 @@ def notes_grid(table: Mapping[str, Any]) -> Grid:
         value = finite(row[position]) if position < len(row) else None
         return Cell(number(value), best=value is not None and value == lowest[position])
 
-    return Grid("System", tuple(Column(length_label(name)) for name in names),
-                tuple(Row(str(name), None, tuple(cell(row, position) for position in range(len(names))))
-                      for name, row in rows.items()))
+    return Grid(
+        "System",
+        tuple(Column(length_label(name)) for name in names),
+        tuple(
+            Row(str(name), None, tuple(cell(row, position) for position in range(len(names))))
+            for name, row in rows.items()
+        ),
+    )
 
 
 def difference_grid(view: View) -> Grid:
-    """Pairs down, lengths across: the difference in EER, marked "a" or "b" for who is significantly better."""
+    """Pairs down, lengths across: the difference in EER, marked with who is significantly better."""
     pairs = list(dict.fromkeys((found["a"], found["b"]) for found in view.comparisons))
-    lead = set(headline_pair(view) or ())
-    pairs.sort(key=lambda names: set(names) != lead)
-    lengths = [length for length in view.lengths
-               if any(found.get("length") == length for found in view.comparisons)]
+    main = headline_pair(view) or ("", "")
+    pairs = [main if set(names) == set(main) else names for names in pairs]
+    pairs.sort(key=lambda names: names != main)
+    lengths = [
+        length for length in view.lengths if any(found.get("length") == length for found in view.comparisons)
+    ]
 
     def cell(a: str, b: str, length: str) -> Cell:
         found = view.comparison(a, b, length)
@@ -171,11 +231,23 @@ def difference_grid(view: View) -> Grid:
         difference = finite(found.get("difference"))
         sure = bool(found.get("significant")) and not found.get("indicative") and difference is not None
         mark = ("a" if difference < 0 else "b") if sure and difference is not None else ""
-        return Cell(number(difference, 2, 100, signed=True), mark=mark, hint=f"p {p_value(found.get('p_holm'))}")
+        return Cell(
+            number(difference, 2, 100, signed=True), mark=mark, hint=f"p {p_value(found.get('p_holm'))}"
+        )
 
-    return Grid("A − B", tuple(Column(length_label(length)) for length in lengths),
-                tuple(Row(f"{a} − {b}", None, tuple(cell(a, b, length) for length in lengths),
-                          ("main question",) if {a, b} == lead else ()) for a, b in pairs))
+    return Grid(
+        "A − B",
+        tuple(Column(length_label(length)) for length in lengths),
+        tuple(
+            Row(
+                f"{a} − {b}",
+                None,
+                tuple(cell(a, b, length) for length in lengths),
+                ("main question",) if (a, b) == main else (),
+            )
+            for a, b in pairs
+        ),
+    )
 
 
 def comparison_rows(view: View) -> list[dict[str, Any]]:
@@ -183,13 +255,24 @@ def comparison_rows(view: View) -> list[dict[str, Any]]:
     rows = []
     for found in view.comparisons:
         interval = pair(found.get("interval"))
-        rows.append({"a": found.get("a"), "b": found.get("b"), "length": length_label(str(found.get("length"))),
-                     "difference": number(found.get("difference"), 2, 100, signed=True),
-                     "interval": MISSING if interval is None else
-                     f"{number(interval[0], 2, 100)} to {number(interval[1], 2, 100)}",
-                     "p": p_value(found.get("p")), "p_holm": p_value(found.get("p_holm")),
-                     "verdict": "indicative" if found.get("indicative") else
-                     "significant" if found.get("significant") else "not significant"})
+        rows.append(
+            {
+                "a": found.get("a"),
+                "b": found.get("b"),
+                "length": length_label(str(found.get("length"))),
+                "difference": number(found.get("difference"), 2, 100, signed=True),
+                "interval": MISSING
+                if interval is None
+                else f"{number(interval[0], 2, 100)} to {number(interval[1], 2, 100)}",
+                "p": p_value(found.get("p")),
+                "p_holm": p_value(found.get("p_holm")),
+                "verdict": "indicative"
+                if found.get("indicative")
+                else "significant"
+                if found.get("significant")
+                else "not significant",
+            }
+        )
     return rows
 
 
@@ -198,8 +281,12 @@ def results_table(results: Mapping[str, Any]) -> Table:
     views = views_of(results)
     lengths = list(dict.fromkeys(length for view in views for length in view.lengths))
     synthetic = "SYNTHETIC voices: " if results.get("synthetic") else ""
-    table = Table(title=Text(f"{synthetic}equal error rate, % (95 % interval over speakers)"), box=box.SIMPLE_HEAD,
-                  padding=(0, 1), pad_edge=False)
+    table = Table(
+        title=Text(f"{synthetic}equal error rate, % (95 % interval over speakers)"),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
+    )
     table.add_column("system", overflow="fold")
     for length in lengths:
         table.add_column(Text(length_label(length)), justify="right", no_wrap=True)
@@ -207,15 +294,24 @@ def results_table(results: Mapping[str, Any]) -> Table:
         block = eer_grid(view)
         by_length = {length: position for position, length in enumerate(view.lengths)}
         if len(views) > 1 or view.key:
-            shorts = [Text(block.columns[by_length[length]].short, style="yellow") if length in by_length
-                      else Text("") for length in lengths]
+            shorts = [
+                Text(block.columns[by_length[length]].short, style="yellow")
+                if length in by_length
+                else Text("")
+                for length in lengths
+            ]
             table.add_row(Text(view.label, style="bold"), *shorts)
         for row in block.rows:
             name = Text(row.label)
             for tag in row.tags:
                 name.append(f" ({tag})", style="dim")
-            table.add_row(name, *(_terminal(row.cells[by_length[length]]) if length in by_length else Text(MISSING)
-                                  for length in lengths))
+            table.add_row(
+                name,
+                *(
+                    _terminal(row.cells[by_length[length]]) if length in by_length else Text(MISSING)
+                    for length in lengths
+                ),
+            )
         table.add_section()
     if any(view.indicative for view in views):
         table.caption = Text("fewer than 20 test speakers: intervals are indicative")

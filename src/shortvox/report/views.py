@@ -9,14 +9,14 @@ from functools import cached_property
 from typing import Any
 
 MISSING = "–"
-SHORT_LIMIT = 0.2          # a column with a larger share of files shorter than its length is marked
+SHORT_LIMIT = 0.2  # a column with a larger share of files shorter than its length is marked
 
 PROTOCOL_LABELS = {"full-short": "Full × short", "short-short": "Short × short"}
 PROTOCOL_WORDS = {
-    "full-short": "The enrolment side of every trial is the whole file; only the test side is cut to the given "
-                  "length. The crop is the centre of the file unless the settings say otherwise.",
-    "short-short": "Both sides of every trial are cut to the given length, at seeded random places unless the "
-                   "settings say otherwise.",
+    "full-short": "The enrolment side of every trial is the whole file; only the test side is cut to the "
+    "given length. The crop is the centre of the file unless the settings say otherwise.",
+    "short-short": "Both sides of every trial are cut to the given length, at seeded random places unless "
+    "the settings say otherwise.",
 }
 
 
@@ -59,7 +59,7 @@ def p_value(value: Any) -> str:
 
 
 def length_label(length: str) -> str:
-    """"full" stays, "1.5" becomes "1.5 s" with a space that does not break."""
+    """ "full" stays, "1.5" becomes "1.5 s" with a space that does not break."""
     return length if finite_length(length) is None else f"{length}\u00a0s"
 
 
@@ -113,8 +113,9 @@ class View:
         return pair((self.at(name, length).get("intervals") or {}).get("eer"))
 
     def short_fraction(self, length: str) -> float:
-        return max((finite(self.at(name, length).get("short_fraction")) or 0.0 for name in self.systems),
-                   default=0.0)
+        return max(
+            (finite(self.at(name, length).get("short_fraction")) or 0.0 for name in self.systems), default=0.0
+        )
 
     @property
     def comparisons(self) -> tuple[Mapping[str, Any], ...]:
@@ -128,9 +129,13 @@ class View:
             if found.get("a") == a:
                 return found
             difference, interval = finite(found.get("difference")), pair(found.get("interval"))
-            return {**found, "a": a, "b": b,
-                    "difference": None if difference is None else -difference,
-                    "interval": None if interval is None else [-interval[1], -interval[0]]}
+            return {
+                **found,
+                "a": a,
+                "b": b,
+                "difference": None if difference is None else -difference,
+                "interval": None if interval is None else [-interval[1], -interval[0]],
+            }
         return None
 
     @property
@@ -141,7 +146,9 @@ class View:
     @property
     def indicative(self) -> bool:
         """True when there are too few speakers (fewer than 20) for any claim of significance."""
-        marked = any(self.at(name, length).get("indicative") for name in self.systems for length in self.lengths)
+        marked = any(
+            self.at(name, length).get("indicative") for name in self.systems for length in self.lengths
+        )
         return bool(marked or (self.speakers is not None and self.speakers < 20))
 
 
@@ -162,8 +169,15 @@ def headline_pair(view: View) -> tuple[str, str] | None:
     if frozen is None:
         return None
     stem = frozen.lower()
-    wanted = (stem.replace("frozen", "trained"), stem.replace("-frozen", ""), "from-teacher", "student-from-teacher",
-              "student from teacher", "transfer")
-    trained = next((name for want in wanted for name in view.systems
-                    if name.lower() == want and name != frozen), None)
+    wanted = (
+        stem.replace("frozen", "trained"),
+        stem.replace("-frozen", ""),
+        "from-teacher",
+        "student-from-teacher",
+        "student from teacher",
+        "transfer",
+    )
+    trained = next(
+        (name for want in wanted for name in view.systems if name.lower() == want and name != frozen), None
+    )
     return None if trained is None else (frozen, trained)

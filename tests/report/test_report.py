@@ -1,0 +1,342 @@
+"""The page and the terminal table, on made-up results (report_sample.py)."""
+
+from __future__ import annotations
+
+import copy
+import io
+import itertools
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import report_sample as sample
+from rich.console import Console
+
+from shortvox.errors import ShortvoxError
+from shortvox.report.figures import spread_out
+from shortvox.report.findings import at_a_glance, lead
+from shortvox.report.render import render, write_report
+from shortvox.report.tables import difference_grid, eer_grid, notes_grid, results_table
+from shortvox.report.views import headline_pair, number, p_value, views_of
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return render(sample.two_protocols())
+
+
+class Page(HTMLParser):
+    """What a browser would see: tags, ids, references, text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def test_page_loads_nothing_from_anywhere(page: str) -> None:
+    for tag, attributes in Page(page).tags:
+        assert tag not in {"script", "link", "img", "iframe", "object", "base"}
+        for name in ("src", "href", "xlink:href", "action", "data"):
+            assert (attributes.get(name) or "#").startswith("#"), (tag, attributes)
+    assert "@import" not in page
+    assert "http" not in page
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", page))
+
+
+def test_ids_are_unique_and_references_resolve(page: str) -> None:
+    ids = [attributes["id"] for _, attributes in Page(page).tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    used = set(re.findall(r"url\(#([^)]*)\)", page)) | set(re.findall(r'href="#([^"]*)"', page))
+    assert used and used <= set(ids)
+
+
+def test_every_system_length_and_figure_is_there(page: str) -> None:
+    text = Page(page).text
+    results = sample.two_protocols()
+    for found in results["protocols"].values():
+        for name, system in found["systems"].items():
+            assert name in text
+            for length, measured in system["lengths"].items():
+                assert f"{100 * measured['eer']:.2f}" in text, (name, length)
+    for label in (
+        "full",
+        "5\u00a0s",
+        "1.5\u00a0s",
+        "Full × short",
+        "Short × short",
+        "8.07",
+        "† 38 % short",
+        "fewer steps",
+    ):
+        assert label in " ".join(Page(page).words), label
+    assert results["command"] in text
+
+
+def test_charts_have_alternative_text_and_follow_the_scheme(page: str) -> None:
+    charts = [attributes for tag, attributes in Page(page).tags if tag == "svg"]
+    assert len(charts) >= 2 * (1 + 8 + 3 + 1 + 1 + 1) + 3
+    assert all(
+        attributes["role"] == "img" and len(attributes["aria-label"] or "") > 20 for attributes in charts
+    )
+    assert "prefers-color-scheme: dark" in page
+    drawings = "".join(re.findall(r"<svg.*?</svg>", page, re.DOTALL))
+    assert not re.search(r"(fill|stroke): ?#", drawings)  # every colour is a variable of the page
+    assert "var(--s8)" in drawings and "font-family" not in drawings
+
+
+def test_tables_scroll_in_their_own_container(page: str) -> None:
+    tables = page.count("<table")
+    assert tables and tables == page.count('<div class="scroll"')
+
+
+def test_same_results_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.html", "b.html"):
+        write_report(sample.small(), tmp_path / name)
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_rendering_changes_neither_results_nor_matplotlib() -> None:
+    import matplotlib
+
+    results = sample.small()
+    before, style = copy.deepcopy(results), dict(matplotlib.rcParams)
+    render(results)
+    assert results == before
+    assert dict(matplotlib.rcParams) == style
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=y>',
+    "$\\frac{$",
+    "_hidden",
+    "日本語",
+    "a & b",
+    "{{ 7*7 }}",
+    'x" id="y #010100 url(#z',
+    "%s %(a)s {0}",
+)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_stay_text(name: str) -> None:
+    results = sample.renamed(sample.small(), "from-teacher", name)
+    results.update(title=name, about=name, command=name, settings={name: name})
+    results["corpus"]["notes"] = [name]
+    results["corpus"]["train"][name] = name
+    results["notes_table"]["rows"][name] = [1.0] * 6
+    seen = Page(render(results))
+    assert name in " ".join(seen.words)
+    assert not {"script", "img"} & {tag for tag, _ in seen.tags}
+    assert not any(key.startswith("on") for _, attributes in seen.tags for key in attributes)
+
+
+def test_synthetic_is_said_in_the_title() -> None:
+    plain, made = render(sample.small()), render({**sample.small(), "synthetic": True})
+    assert "SYNTHETIC" not in plain
+    title = re.search(r"<title>(.*?)</title>", made)
+    assert title and title[1].startswith("SYNTHETIC voices: ")
+    assert "say nothing about recorded human speech" in Page(made).text
+
+
+def test_a_title_that_says_synthetic_is_left_alone() -> None:
+    page = render({"title": "Demo (SYNTHETIC)", "synthetic": True, "systems": {}})
+    assert "<title>Demo (SYNTHETIC)</title>" in page
+
+
+def test_one_protocol_gives_one_view() -> None:
+    (view,) = views_of(sample.one_protocol())
+    assert view.key == "full-short" and view.lengths == sample.LENGTHS
+    first, second = views_of(sample.two_protocols())
+    assert (first.key, second.key) == ("full-short", "short-short")
+    assert second.data["corpus"] == sample.shared()["corpus"]
+
+
+MINIMAL: dict[str, Any] = {"protocol": "full-short", "systems": {"only": {"lengths": {"1": {"eer": 0.125}}}}}
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        {"systems": {}},
+        {"protocols": {}},
+        MINIMAL,
+        {**MINIMAL, "comparisons": None, "corpus": None, "trials": None},
+        {"systems": {"a": {}, "b": {"lengths": {"full": {"eer": None}}}}},
+    ],
+)
+def test_missing_keys_leave_gaps_not_errors(results: dict[str, Any]) -> None:
+    page = render(results)
+    assert "<h1>" in page and "None" not in Page(page).text and "nan" not in Page(page).text.lower()
+
+
+@pytest.mark.parametrize("key", sorted(sample.small()))
+def test_every_top_level_key_is_optional(key: str) -> None:
+    results = sample.small()
+    del results[key]
+    assert "</html>" in render(results)
+
+
+SYSTEM = sample.small()["systems"]["frozen-fc"]
+
+
+@pytest.mark.parametrize("key", sorted(SYSTEM))
+def test_every_key_of_a_system_may_be_null_or_missing(key: str) -> None:
+    without = {name: value for name, value in SYSTEM.items() if name != key}
+    render_small({"a": without, "b": {**SYSTEM, key: None}})
+
+
+@pytest.mark.parametrize("key", sorted(SYSTEM["lengths"]["1"]))
+def test_every_key_of_a_length_may_be_null_or_missing(key: str) -> None:
+    measured = SYSTEM["lengths"]["1"]
+    without = {name: value for name, value in measured.items() if name != key}
+    render_small({"a": {"lengths": {"1": without}}, "b": {"lengths": {"1": {**measured, key: None}}}})
+
+
+def render_small(systems: dict[str, Any]) -> None:
+    assert "None" not in Page(render({"protocol": "full-short", "systems": systems})).text
+
+
+def test_no_figure_is_a_dash() -> None:
+    results = sample.one_protocol()
+    results["systems"]["continued"]["lengths"]["1"]["eer"] = None
+    grid = eer_grid(views_of(results)[0])
+    assert grid.rows[1].cells[-1].value == "–" and grid.rows[1].cells[-1].small == ""
+    assert notes_grid(results["notes_table"]).rows[-1].cells[0].value == "–"
+    assert [number(value) for value in (None, float("nan"), float("inf"), "x", True, -0.001, -1.5)] == [
+        "–",
+        "–",
+        "–",
+        "–",
+        "–",
+        "0.00",
+        "−1.50",
+    ]
+    assert [p_value(value) for value in (None, 0.0001, 0.04)] == ["–", "< 0.001", "0.040"]
+
+
+def test_best_of_a_column_is_the_lowest_printed_figure() -> None:
+    systems = {
+        name: {"lengths": {"1": {"eer": eer}}}
+        for name, eer in (("a", 0.10001), ("b", 0.10002), ("c", 0.2), ("d", None))
+    }
+    grid = eer_grid(views_of({"systems": systems})[0])
+    assert [row.cells[0].best for row in grid.rows] == [True, True, False, False]
+    alone = eer_grid(views_of({"systems": {"a": systems["a"]}})[0])
+    assert not alone.rows[0].cells[0].best
+
+
+def test_lengths_run_from_longest_to_shortest() -> None:
+    (view,) = views_of({"systems": {"a": {"lengths": {"1": {}, "10": {}, "full": {}, "1.5": {}}}}})
+    assert view.lengths == ("full", "10", "1.5", "1")
+
+
+def compared(
+    difference: float, significant: bool, speakers: int = 40, a: str = "frozen-fc", b: str = "from-teacher"
+) -> dict[str, Any]:
+    eers = {"frozen-fc": 0.10 + difference, "from-teacher": 0.10}
+    difference = difference if a == "frozen-fc" else -difference
+    return {
+        "protocol": "full-short",
+        "trials": {"speakers": speakers},
+        "systems": {name: {"lengths": {"1": {"eer": eer}}} for name, eer in eers.items()},
+        "comparisons": [
+            {
+                "a": a,
+                "b": b,
+                "length": "1",
+                "difference": difference,
+                "p": 0.01,
+                "p_holm": 0.01,
+                "interval": [difference - 0.01, difference + 0.01],
+                "significant": significant,
+                "indicative": speakers < 20,
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("results", "words"),
+    [
+        (compared(-0.02, True), "gives significantly fewer errors"),
+        (compared(0.02, True), "significantly more errors"),
+        (compared(-0.02, True, a="from-teacher", b="frozen-fc"), "gives significantly fewer errors"),
+        (compared(-0.002, False), "makes no significant difference"),
+        (compared(-0.02, True, speakers=11), "only 11 test speakers, and no significance is claimed"),
+    ],
+)
+def test_lead_says_what_the_comparison_allows(results: dict[str, Any], words: str) -> None:
+    opening = lead(views_of(results))[0]
+    assert words in opening
+    assert "Freezing the classifier head (frozen-fc)" in opening
+
+
+def test_few_speakers_never_show_a_significant_cell() -> None:
+    (view,) = views_of(compared(-0.02, True, speakers=11))
+    assert all(not cell.mark for row in difference_grid(view).rows for cell in row.cells)
+    assert any("indicative" in point for point in at_a_glance([view]))
+
+
+def test_main_pair_leads_the_differences_the_way_round_it_is_asked() -> None:
+    (view,) = views_of(sample.one_protocol())
+    assert headline_pair(view) == ("frozen-fc", "from-teacher")
+    row = difference_grid(view).rows[0]
+    assert row.label == "frozen-fc − from-teacher"
+    expected = 100 * (view.eer("frozen-fc", "1") - view.eer("from-teacher", "1"))  # type: ignore[operator]
+    assert row.cells[-1].value == f"{expected:+.2f}".replace("-", "−")
+    (named,) = views_of({**sample.one_protocol(), "headline": {"a": "scratch-2s", "b": "continued"}})
+    assert headline_pair(named) == ("scratch-2s", "continued")
+
+
+def test_labels_are_pushed_apart_and_keep_their_order() -> None:
+    placed = spread_out([10.0, 10.5, 11.0, 50.0], 12.0)
+    gaps = [high - low for low, high in itertools.pairwise(placed)]
+    assert min(gaps) >= 12.0 - 1e-9
+    assert placed[-1] == 50.0 and sum(placed[:3]) / 3 == pytest.approx(10.5)
+
+
+def printed(results: dict[str, Any]) -> str:
+    buffer = io.StringIO()
+    Console(file=buffer, width=160).print(results_table(results))
+    return buffer.getvalue()
+
+
+def test_terminal_table_has_every_protocol_system_and_figure() -> None:
+    results = sample.two_protocols(speakers=11)
+    text = printed(results)
+    for found in results["protocols"].values():
+        for name, system in found["systems"].items():
+            assert name in text
+            for measured in system["lengths"].values():
+                low, high = measured["intervals"]["eer"]
+                assert f"{100 * measured['eer']:.2f}" in text
+                assert f"{100 * low:.1f}–{100 * high:.1f}" in text
+    assert (
+        "Full × short" in text and "Short × short" in text and "indicative" in text and "fewer steps" in text
+    )
+
+
+def test_terminal_table_takes_markup_as_text_and_says_synthetic() -> None:
+    text = printed({"synthetic": True, "systems": {"[red]x[/]": {"lengths": {"1": {"eer": 0.1}}}}})
+    assert "[red]x[/]" in text and "SYNTHETIC" in text and "10.00" in text
+
+
+def test_unwritable_path_is_the_users_mistake(tmp_path: Path) -> None:
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(ShortvoxError, match=r"report\.html"):
+        write_report(MINIMAL, tmp_path / "report.html")
