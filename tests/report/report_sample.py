@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -182,12 +181,3 @@ def small() -> dict[str, Any]:
         if found["a"] in names and found["b"] in names and found["length"] in lengths
     ]
     return results
-
-
-def renamed(results: dict[str, Any], old: str, new: str) -> dict[str, Any]:
-    """A copy in which one system has another name, in one-protocol results."""
-    copied = copy.deepcopy(results)
-    copied["systems"] = {new if name == old else name: found for name, found in copied["systems"].items()}
-    for found in copied["comparisons"]:
-        found["a"], found["b"] = (new if found[side] == old else found[side] for side in "ab")
-    return copied
