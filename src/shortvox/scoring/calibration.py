@@ -144,8 +144,6 @@ def pav_llrs(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None 
     target_mass = np.bincount(group, weights * labels, len(values))
     counts = mass > 0
     posterior = isotonic_regression(target_mass[counts] / mass[counts], weights=mass[counts]).x
-    # Exactly 0 and 1 at the ends: a mean of ones can round to 1 - 1e-16, a finite ratio where there is none.
-    posterior = np.where(posterior < 1e-14, 0.0, np.where(posterior > 1 - 1e-14, 1.0, posterior))
     prior = logit(weights[labels].sum() / weights.sum())
     llrs = logit(posterior) - prior
     nearest = np.maximum(np.cumsum(counts) - 1, 0)
