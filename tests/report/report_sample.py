@@ -30,9 +30,7 @@ def det_curve(eer: float) -> list[list[float]]:
     return [[float(a), float(m)] for a, m in zip(alarms, misses, strict=True)]
 
 
-def measured(
-    rng: np.random.Generator, name: str, length: str, harder: float, speakers: int
-) -> dict[str, Any]:
+def measured(rng: np.random.Generator, name: str, length: str, harder: float, speakers: int) -> dict[str, Any]:
     seeds = [float(BASE[length] * harder * FACTOR[name] * rng.normal(1, 0.03) / 100) for _ in range(3)]
     eer = float(np.mean(seeds))
     short = {"5": 0.38, "3": 0.12}.get(length, 0.0)
@@ -65,9 +63,7 @@ def protocol(seed: int, harder: float, speakers: int) -> dict[str, Any]:
     systems: dict[str, Any] = {}
     for name in SYSTEMS:
         steps = 900 if name == "teacher" else 1350
-        drift = {"continued": 6.1, "from-teacher": 14.8, "frozen-fc": 0.0, "random-from-teacher": 11.9}.get(
-            name
-        )
+        drift = {"continued": 6.1, "from-teacher": 14.8, "frozen-fc": 0.0, "random-from-teacher": 11.9}.get(name)
         systems[name] = {
             "total_steps": steps,
             "seconds_heard": 96.0 * steps * 1.5,

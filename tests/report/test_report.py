@@ -90,9 +90,7 @@ def test_every_system_length_and_figure_is_there(page: str) -> None:
 def test_charts_have_alternative_text_and_follow_the_scheme(page: str) -> None:
     charts = [attributes for tag, attributes in Page(page).tags if tag == "svg"]
     assert len(charts) >= 2 * (1 + 8 + 3 + 1 + 1 + 1) + 3
-    assert all(
-        attributes["role"] == "img" and len(attributes["aria-label"] or "") > 20 for attributes in charts
-    )
+    assert all(attributes["role"] == "img" and len(attributes["aria-label"] or "") > 20 for attributes in charts)
     assert "prefers-color-scheme: dark" in page
     drawings = "".join(re.findall(r"<svg.*?</svg>", page, re.DOTALL))
     assert not re.search(r"(fill|stroke): ?#", drawings)  # every colour is a variable of the page
@@ -325,9 +323,7 @@ def test_terminal_table_has_every_protocol_system_and_figure() -> None:
                 low, high = measured["intervals"]["eer"]
                 assert f"{100 * measured['eer']:.2f}" in text
                 assert f"{100 * low:.1f}–{100 * high:.1f}" in text
-    assert (
-        "Full × short" in text and "Short × short" in text and "indicative" in text and "fewer steps" in text
-    )
+    assert "Full × short" in text and "Short × short" in text and "indicative" in text and "fewer steps" in text
 
 
 def test_terminal_table_takes_markup_as_text_and_says_synthetic() -> None:

@@ -17,9 +17,7 @@ def det(view: View, length: str, name: str) -> Chart | None:
     """Detection error trade-off at one length, on probit axes: Gaussian scores give straight lines."""
     curves: list[tuple[int, str, np.ndarray]] = []
     for position, system in enumerate(view.systems):
-        raw = [
-            found for point in view.at(system, length).get("det") or () if (found := pair(point)) is not None
-        ]
+        raw = [found for point in view.at(system, length).get("det") or () if (found := pair(point)) is not None]
         points = np.array([found for found in raw if all(0 < value < 0.6 for value in found)])
         if len(points) > 1:
             curves.append((position, system, points))
@@ -54,9 +52,7 @@ def det(view: View, length: str, name: str) -> Chart | None:
         return Chart(to_svg(canvas, name, alt), f"{view.label}, {length_label(length)}")
 
 
-def training_curve(
-    view: View, name: str, key: str, label: str, what: str, scale: float = 1.0
-) -> Chart | None:
+def training_curve(view: View, name: str, key: str, label: str, what: str, scale: float = 1.0) -> Chart | None:
     """Loss or validation EER over the steps of the first seed; long curves are averaged in blocks."""
     lines = []
     for position, system in enumerate(view.systems):

@@ -86,8 +86,7 @@ def forest(view: View, name: str) -> Chart | None:
         ):
             canvas.text(0.12 + 0.85 * x, 10 / height, text, ha=side, fontsize=10, color=MUTED)
         worded = "; ".join(
-            f"{length_label(length)} {number(compared['difference'], 2, 100, signed=True)}"
-            for length, compared in rows
+            f"{length_label(length)} {number(compared['difference'], 2, 100, signed=True)}" for length, compared in rows
         )
         alt = f"Equal error rate of {a} minus {b}, percentage points, {view.label}: {worded}."
         return Chart(to_svg(canvas, name, alt), view.label)
@@ -151,9 +150,7 @@ def seed_dots(view: View, name: str) -> Chart | None:
                     None if interval is None else (100 * interval[0], 100 * interval[1]),
                 )
             )
-    return dots(
-        view, name, rows, f"EER at {length_label(length)}, %", "Equal error rate of every training seed"
-    )
+    return dots(view, name, rows, f"EER at {length_label(length)}, %", "Equal error rate of every training seed")
 
 
 def drift_dots(view: View, name: str) -> Chart | None:
@@ -162,9 +159,7 @@ def drift_dots(view: View, name: str) -> Chart | None:
     for position, system in enumerate(view.systems):
         drift = finite(view.system(system).get("head_drift_degrees"))
         seeds = [
-            value
-            for seed in view.system(system).get("head_drift_seeds") or ()
-            if (value := finite(seed)) is not None
+            value for seed in view.system(system).get("head_drift_seeds") or () if (value := finite(seed)) is not None
         ]
         if drift is not None:
             rows.append((position, system, drift, seeds, None))

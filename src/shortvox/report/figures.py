@@ -45,9 +45,7 @@ def places_of(lengths: Sequence[str]) -> dict[str, float]:
     return {length: places.get(length, beyond) for length in lengths}
 
 
-def by_length(
-    view: View, name: str, figure: FigureOf, label: str, what: str, intervals: bool = False
-) -> Chart | None:
+def by_length(view: View, name: str, figure: FigureOf, label: str, what: str, intervals: bool = False) -> Chart | None:
     """One line per system over the lengths, named directly at the short end; the main pair drawn heavier."""
     lines = _lines(view, figure)
     if not lines:
@@ -85,11 +83,7 @@ def by_length(
 def _lines(view: View, figure: FigureOf) -> list[tuple[int, str, Points]]:
     found, places = [], places_of(view.lengths)
     for position, system in enumerate(view.systems):
-        points = [
-            (places[length], value)
-            for length in view.lengths
-            if (value := figure(system, length)) is not None
-        ]
+        points = [(places[length], value) for length in view.lengths if (value := figure(system, length)) is not None]
         if points:
             found.append((position, system, points))
     return found
@@ -126,11 +120,7 @@ def _hundred(value: float | None) -> float | None:
 
 def _band(axes: Axes, view: View, system: str, colour: str, alpha: float) -> None:
     places = places_of(view.lengths)
-    rows = [
-        (places[length], *found)
-        for length in view.lengths
-        if (found := view.interval(system, length)) is not None
-    ]
+    rows = [(places[length], *found) for length in view.lengths if (found := view.interval(system, length)) is not None]
     if len(rows) > 1:
         x, low, high = np.array(rows).T
         axes.fill_between(x, 100 * low, 100 * high, color=colour, alpha=alpha, lw=0, zorder=2)
@@ -196,18 +186,14 @@ def spread_out(wanted: Sequence[float], gap: float) -> list[float]:
             if high - low >= gap * (below + above) / 2:
                 break
             blocks[-2:] = [[(low * below + high * above) / (below + above), below + above]]
-    return [
-        centre + gap * (place - (count - 1) / 2) for centre, count in blocks for place in range(int(count))
-    ]
+    return [centre + gap * (place - (count - 1) / 2) for centre, count in blocks for place in range(int(count))]
 
 
 def panel(view: View, system: str, top: float, name: str) -> Chart | None:
     """One system with its 95 % band over the lengths, the other systems in grey behind it."""
     places = places_of(view.lengths)
     points = [
-        (places[length], 100 * value)
-        for length in view.lengths
-        if (value := view.eer(system, length)) is not None
+        (places[length], 100 * value) for length in view.lengths if (value := view.eer(system, length)) is not None
     ]
     if not points:
         return None
@@ -239,9 +225,7 @@ def panel(view: View, system: str, top: float, name: str) -> Chart | None:
         value_axis(axes, "", bins=4)
         axes.set_ylim(0, top)
         axes.tick_params(labelsize=9.5)
-        figures = ", ".join(
-            f"{length_label(length)} {percent(view.eer(system, length))} %" for length in view.lengths
-        )
+        figures = ", ".join(f"{length_label(length)} {percent(view.eer(system, length))} %" for length in view.lengths)
         return Chart(to_svg(canvas, name, f"{system}, {view.label}, equal error rate: {figures}"), system)
 
 
@@ -259,10 +243,7 @@ def panels(view: View, name: str) -> list[Chart]:
         if (value := view.eer(system, length)) is not None
     ]
     drawn = (
-        [
-            panel(view, system, 1.04 * max(highs), f"{name}-{position}")
-            for position, system in enumerate(view.systems)
-        ]
+        [panel(view, system, 1.04 * max(highs), f"{name}-{position}") for position, system in enumerate(view.systems)]
         if highs
         else []
     )

@@ -84,9 +84,7 @@ def _answer(view: View) -> tuple[str, str] | None:
         figures += f" (95\u00a0% interval {number(interval[0], 2, 100)} to {number(interval[1], 2, 100)}"
         adjusted = p_value(compared.get("p_holm"))
         known = finite(compared.get("p_holm")) is not None
-        figures += (
-            f", Holm-adjusted p {adjusted if adjusted[0] == '<' else '= ' + adjusted})" if known else ")"
-        )
+        figures += f", Holm-adjusted p {adjusted if adjusted[0] == '<' else '= ' + adjusted})" if known else ")"
     return _verdict(view, a, b, length, compared), figures + "."
 
 
@@ -97,11 +95,7 @@ def _verdict(view: View, a: str, b: str, length: str, compared: Mapping[str, Any
     at = f"with {length_label(length)} of test speech"
     if compared.get("indicative") or view.indicative:
         who = "too few" if view.speakers is None else f"only {view.speakers}"
-        change = (
-            {True: "lowers", False: "raises"}[compared["difference"] < 0]
-            if compared["difference"]
-            else "keeps"
-        )
+        change = {True: "lowers", False: "raises"}[compared["difference"] < 0] if compared["difference"] else "keeps"
         return (
             f"{choice} {change} the equal error rate {at}{{where}}, but this is indicative: "
             f"there are {who} test speakers, and no significance is claimed."
@@ -133,8 +127,7 @@ def _best(view: View) -> list[str]:
     full = "full length" if longest == "full" else length_label(longest)
     against = "" if at_most is None or longest == length else f", against {percent(at_most)}\u00a0% at {full}"
     return [
-        f"{view.label}: {name} has an equal error rate of {percent(eer)}\u00a0% at "
-        f"{length_label(length)}{against}."
+        f"{view.label}: {name} has an equal error rate of {percent(eer)}\u00a0% at {length_label(length)}{against}."
     ]
 
 

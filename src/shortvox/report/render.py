@@ -55,9 +55,7 @@ def render(results: Mapping[str, Any]) -> str:
         plain=plain,
         svg=Markup,
     )
-    environment.globals.update(
-        glyph=glyph, series=lambda position: f"s{position % SERIES + 1}", missing=MISSING
-    )
+    environment.globals.update(glyph=glyph, series=lambda position: f"s{position % SERIES + 1}", missing=MISSING)
     page = environment.get_template("report.html").render(
         css=Markup((HERE / "report.css").read_text(encoding="utf-8")),
         results=results,
@@ -89,9 +87,7 @@ def title_of(results: Mapping[str, Any]) -> str:
 
 def shared_value(results: Mapping[str, Any], views: tuple[View, ...], key: str) -> Any:
     """A key that may stand at the top or inside a protocol: the first one found."""
-    return next(
-        (found for found in (results.get(key), *(view.data.get(key) for view in views)) if found), None
-    )
+    return next((found for found in (results.get(key), *(view.data.get(key) for view in views)) if found), None)
 
 
 def legend(views: tuple[View, ...]) -> list[tuple[int, str]]:
@@ -160,10 +156,7 @@ def charts(views: tuple[View, ...]) -> dict[str, list[Any]]:
         return [chart for chart in drawn if chart is not None]
 
     def det_group(view: View, position: int) -> list[Chart]:
-        drawn = [
-            curves.det(view, length, f"det{position}-{place}")
-            for place, length in enumerate(det_lengths(view))
-        ]
+        drawn = [curves.det(view, length, f"det{position}-{place}") for place, length in enumerate(det_lengths(view))]
         return [chart for chart in drawn if chart is not None]
 
     first = views[:1]
@@ -199,8 +192,7 @@ def det_lengths(view: View) -> list[str]:
 def costs(view: View) -> list[dict[str, Any]]:
     """What each system's training took."""
     return [
-        {"position": position, "name": name, "system": view.system(name)}
-        for position, name in enumerate(view.systems)
+        {"position": position, "name": name, "system": view.system(name)} for position, name in enumerate(view.systems)
     ]
 
 

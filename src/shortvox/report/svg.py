@@ -98,9 +98,7 @@ def shortened(name: str) -> str:
 def drawing(width: float, height: float) -> Iterator[Figure]:
     """A figure of `width` x `height` SVG units in the report's style; call `to_svg` inside the block."""
     # The user's own matplotlibrc must not change a report; the backend is no matter of style.
-    style: Any = {
-        key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"
-    } | _STYLE
+    style: Any = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"} | _STYLE
     with matplotlib.rc_context(style), warnings.catch_warnings():
         # A name in a script that the measuring font lacks is still shown: the browser has the glyphs.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")

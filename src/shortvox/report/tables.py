@@ -74,9 +74,7 @@ def grid(
 ) -> Grid:
     """Systems down, lengths across. The lowest printed value of a column is its best, ties included."""
     figures = {
-        (name, length): finite(figure(view.at(name, length)))
-        for name in view.systems
-        for length in view.lengths
+        (name, length): finite(figure(view.at(name, length))) for name in view.systems for length in view.lengths
     }
     lowest = {}
     for length in view.lengths:
@@ -106,9 +104,7 @@ def grid(
 
 def _column(view: View, length: str) -> Column:
     share = view.short_fraction(length)
-    return Column(
-        length_label(length), f"{share:.0%} short".replace("%", " %") if share > SHORT_LIMIT else ""
-    )
+    return Column(length_label(length), f"{share:.0%} short".replace("%", " %") if share > SHORT_LIMIT else "")
 
 
 def eer_grid(view: View) -> Grid:
@@ -163,8 +159,7 @@ OTHER_METRICS: tuple[tuple[str, str, Callable[[View], Grid]], ...] = (
 OTHER_QUESTIONS: tuple[tuple[str, str, Callable[[View], Grid]], ...] = (
     (
         "Only files at least as long as the crop",
-        "EER % over the trials whose cropped files are all long enough; "
-        "below it, the number of target trials.",
+        "EER % over the trials whose cropped files are all long enough; below it, the number of target trials.",
         lambda view: grid(
             view,
             _nested("long_only"),
@@ -183,8 +178,7 @@ OTHER_QUESTIONS: tuple[tuple[str, str, Callable[[View], Grid]], ...] = (
     ),
     (
         "Band-limited to 4 kHz",
-        "EER % with everything low-passed to 4 kHz, so that an 8 kHz recording cannot be told "
-        "by its empty upper band.",
+        "EER % with everything low-passed to 4 kHz, so that an 8 kHz recording cannot be told by its empty upper band.",
         lambda view: grid(view, _nested("band_limited")),
     ),
 )
@@ -220,9 +214,7 @@ def difference_grid(view: View) -> Grid:
     main = headline_pair(view) or ("", "")
     pairs = [main if set(names) == set(main) else names for names in pairs]
     pairs.sort(key=lambda names: names != main)
-    lengths = [
-        length for length in view.lengths if any(found.get("length") == length for found in view.comparisons)
-    ]
+    lengths = [length for length in view.lengths if any(found.get("length") == length for found in view.comparisons)]
 
     def cell(a: str, b: str, length: str) -> Cell:
         found = view.comparison(a, b, length)
@@ -231,9 +223,7 @@ def difference_grid(view: View) -> Grid:
         difference = finite(found.get("difference"))
         sure = bool(found.get("significant")) and not found.get("indicative") and difference is not None
         mark = ("a" if difference < 0 else "b") if sure and difference is not None else ""
-        return Cell(
-            number(difference, 2, 100, signed=True), mark=mark, hint=f"p {p_value(found.get('p_holm'))}"
-        )
+        return Cell(number(difference, 2, 100, signed=True), mark=mark, hint=f"p {p_value(found.get('p_holm'))}")
 
     return Grid(
         "A − B",
@@ -295,9 +285,7 @@ def results_table(results: Mapping[str, Any]) -> Table:
         by_length = {length: position for position, length in enumerate(view.lengths)}
         if len(views) > 1 or view.key:
             shorts = [
-                Text(block.columns[by_length[length]].short, style="yellow")
-                if length in by_length
-                else Text("")
+                Text(block.columns[by_length[length]].short, style="yellow") if length in by_length else Text("")
                 for length in lengths
             ]
             table.add_row(Text(view.label, style="bold"), *shorts)

@@ -113,9 +113,7 @@ class View:
         return pair((self.at(name, length).get("intervals") or {}).get("eer"))
 
     def short_fraction(self, length: str) -> float:
-        return max(
-            (finite(self.at(name, length).get("short_fraction")) or 0.0 for name in self.systems), default=0.0
-        )
+        return max((finite(self.at(name, length).get("short_fraction")) or 0.0 for name in self.systems), default=0.0)
 
     @property
     def comparisons(self) -> tuple[Mapping[str, Any], ...]:
@@ -146,9 +144,7 @@ class View:
     @property
     def indicative(self) -> bool:
         """True when there are too few speakers (fewer than 20) for any claim of significance."""
-        marked = any(
-            self.at(name, length).get("indicative") for name in self.systems for length in self.lengths
-        )
+        marked = any(self.at(name, length).get("indicative") for name in self.systems for length in self.lengths)
         return bool(marked or (self.speakers is not None and self.speakers < 20))
 
 
@@ -177,7 +173,5 @@ def headline_pair(view: View) -> tuple[str, str] | None:
         "student from teacher",
         "transfer",
     )
-    trained = next(
-        (name for want in wanted for name in view.systems if name.lower() == want and name != frozen), None
-    )
+    trained = next((name for want in wanted for name in view.systems if name.lower() == want and name != frozen), None)
     return None if trained is None else (frozen, trained)
