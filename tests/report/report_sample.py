@@ -134,6 +134,7 @@ def shared(synthetic: bool = False) -> dict[str, Any]:
             ],
         },
         "notes_table": {
+            "about": "Printed elsewhere, on other data.",
             "columns": list(LENGTHS),
             "rows": {
                 "teacher (2 s)": [2.879, 3.118, 3.738, 4.793, 5.636, 8.075],

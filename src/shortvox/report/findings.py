@@ -95,10 +95,10 @@ def _verdict(view: View, a: str, b: str, length: str, compared: Mapping[str, Any
     at = f"with {length_label(length)} of test speech"
     if compared.get("indicative") or view.indicative:
         who = "too few" if view.speakers is None else f"only {view.speakers}"
-        change = {True: "lowers", False: "raises"}[compared["difference"] < 0] if compared["difference"] else "keeps"
+        way = "level" if compared["difference"] == 0 else "lower" if compared["difference"] < 0 else "higher"
         return (
-            f"{choice} {change} the equal error rate {at}{{where}}, but this is indicative: "
-            f"there are {who} test speakers, and no significance is claimed."
+            f"{choice} came out {way} in equal error rate {at}{{where}}, but with {who} test speakers this is "
+            "indicative, and no significance is claimed."
         )
     if compared.get("significant"):
         change = "fewer" if compared["difference"] < 0 else "more"
