@@ -37,7 +37,7 @@ _MARGIN = 0.05
 # samples of the last Vorbis page a few ms late when it seeks straight into it. Opus has its own pre-roll.
 _PREROLL = {"MPEG_LAYER_I": 0.25, "MPEG_LAYER_II": 0.25, "MPEG_LAYER_III": 0.25, "VORBIS": 2.0}
 # libsndfile's log of a file whose header promises more bytes than follow: "data : 64000 (should be 31978)".
-_PROMISED = re.compile(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+_PROMISED = re.compile(r"^\s*(?:data|riff|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _UNKNOWN_SIZE = 0x7FFF0000  # writers of streams put the largest number there
 _OGG_PAGE = 27 + 255 + 255 * 255  # header, segment table, body: the longest page
 

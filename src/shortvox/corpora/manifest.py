@@ -79,16 +79,19 @@ def write_manifest(folder: Path, utterances: Iterable[Utterance]) -> None:
     start = ("start",) if any(u.start for u in utterances) else ()
     extra = tuple(dict.fromkeys(name for u in utterances for name, _ in u.extra))
     header = (*STANDARD, *start, *extra)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
+    lines = [",".join(map(_quoted, header))]
     for u in utterances:
         if not u.path.is_relative_to(folder):
             raise CorpusError(f"{folder / MANIFEST}: {u.path} lies outside the corpus folder; "
                               "move or link the recordings into it")
         relative = u.path.relative_to(folder).as_posix()
-        writer.writerow(relative if name == "path" else u.column(name) for name in header)
-    write_text(folder / MANIFEST, text.getvalue())
+        lines.append(",".join(_quoted(relative if name == "path" else u.column(name)) for name in header))
+    write_text(folder / MANIFEST, "\n".join(lines) + "\n")
+
+
+def _quoted(text: str) -> str:
+    """Python's csv writer leaves a carriage return unquoted, and then reads it as the end of a row."""
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\r\n') else text
 
 
 def _read_table(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:

@@ -33,8 +33,8 @@ def open_media(path: Path) -> Iterator[MediaFile]:
             if not container.streams.audio:
                 raise AudioFault(path, "empty", "holds no audio stream")
             yield MediaFile(container, seekable=raw is None)
-    except (av.error.FFmpegError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    except av.error.FFmpegError as error:
+        reason = error.strerror or str(error)
         raise AudioFault(path, "corrupt", reason) from None
 
 

@@ -46,7 +46,7 @@ def hold_out(
     fit = [speaker for speaker, own in corpus.by_speaker().items() if len(own) >= min_utterances]
     if not 1 <= wanted <= len(fit) or wanted >= len(corpus.speakers):
         raise CorpusError(f"{corpus.root}: {wanted} speakers cannot be held out of {len(corpus.speakers)} "
-                          f"({len(fit)} have {min_utterances} or more utterances); add speakers or ask for fewer")
+                          f"({len(fit)} have {min_utterances} or more utterances); add some or ask for fewer")
     drawn = sorted(fit, key=lambda speaker: hashlib.sha256(f"{seed}/{speaker}".encode()).digest())
     return split_speakers(corpus, drawn[:wanted])
 

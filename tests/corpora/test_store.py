@@ -1,0 +1,139 @@
+"""Both stores give the same speech, and a half-written pack is never used."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from recordings import make_corpus, write_tones
+
+from shortvox.corpora import store as store_module
+from shortvox.corpora.corpus import Corpus, load_corpus, write_manifest
+from shortvox.corpora.store import PackedStore, SeekingStore, open_store, pack
+from shortvox.errors import AudioError, ShortvoxError
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    """Several rates, channels and formats, and two segments of one recording."""
+    folder = tmp_path / "corpus"
+    utterances = list(make_corpus(folder, 2, 2).utterances)
+    for number, (suffix, rate, channels) in enumerate([("wav", 8000, 2), ("flac", 44100, 1), ("ogg", 16000, 1)]):
+        path = write_tones(folder / f"x{number}.{suffix}", rate, 1.5, channels=channels)
+        utterances.append(replace(utterances[0], id=f"x{number}", path=path))
+    for start in (0.25, 0.75):
+        utterances.append(replace(utterances[0], id=f"at{start}", path=folder / "x0.wav", start=start, duration=0.5))
+    write_manifest(folder, utterances)
+    return load_corpus(folder)
+
+
+def test_packed_equals_seeking(corpus: Corpus, tmp_path: Path) -> None:
+    seeking, packed = open_store(corpus), open_store(corpus, tmp_path / "cache")
+    assert isinstance(seeking, SeekingStore) and isinstance(packed, PackedStore)
+    assert packed.lengths.dtype == np.int64
+    np.testing.assert_array_equal(seeking.lengths, packed.lengths)
+    assert list(seeking.lengths[-2:]) == [8000, 8000]
+    half_a_step = 0.5 / 32768 + 1e-4  # int16, and what resampling a piece may differ by
+    for position, length in enumerate(seeking.lengths):
+        for start, samples in ((0, None), (0, 1600), (1234, 4000), (int(length) - 1600, None)):
+            one, other = (s.read(position, start, samples) for s in (seeking, packed))
+            assert one.dtype == other.dtype == np.float32 and one.shape == other.shape
+            np.testing.assert_allclose(one, other, atol=half_a_step)
+
+
+def test_pcm16_at_16_khz_is_packed_without_loss(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path / "corpus", 1, 1)
+    np.testing.assert_array_equal(open_store(corpus, tmp_path / "cache").read(0), open_store(corpus).read(0))
+
+
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize(("start", "samples"), [(-1, 10), (0, 10**9), (7999, 0), (10**9, None)])
+def test_reading_outside_an_utterance_is_a_bug(tmp_path: Path, cached: bool, start: int, samples: int | None) -> None:
+    store = open_store(make_corpus(tmp_path / "corpus", 1, 1), tmp_path / "cache" if cached else None)
+    with pytest.raises(ValueError, match="of an utterance of 8000"):
+        store.read(0, start, samples)
+
+
+def test_a_pack_is_reused_until_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = make_corpus(tmp_path / "corpus", 2, 1)
+    first = pack(corpus, tmp_path / "cache")
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "decode", lambda u: pytest.fail("decoded again"))
+        assert pack(corpus, tmp_path / "cache") == first
+    write_tones(corpus.utterances[0].path, seconds=0.9)
+    second = pack(corpus, tmp_path / "cache")
+    assert second != first and PackedStore(second).lengths[0] == 14400
+
+
+@pytest.mark.parametrize("damage", ["no index", "short", "index damaged", "index of another format"])
+def test_an_incomplete_pack_is_made_again(tmp_path: Path, damage: str) -> None:
+    corpus = make_corpus(tmp_path / "corpus", 2, 1)
+    path = pack(corpus, tmp_path / "cache")
+    whole, index = path.read_bytes(), path.with_suffix(".json")
+    if damage == "no index":
+        index.unlink()
+    elif damage == "short":
+        path.write_bytes(whole[:-2])
+    elif damage == "index damaged":
+        index.write_text(index.read_text()[:20])
+    else:
+        index.write_text(json.dumps({**json.loads(index.read_text()), "format": 0}))
+    assert pack(corpus, tmp_path / "cache") == path and path.read_bytes() == whole
+
+
+def test_a_bad_recording_leaves_no_pack_and_no_rubbish(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path / "corpus", 2, 2)
+    soundfile.write(corpus.utterances[3].path, np.zeros(8000), 16000)
+    with pytest.raises(AudioError, match=r"wav/s1/1\.wav: silent"):
+        open_store(corpus, tmp_path / "cache")
+    assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".lock"}
+    with pytest.raises(AudioError, match="silent"):
+        open_store(corpus).read(3)
+
+
+def test_left_overs_of_a_killed_run_are_cleared(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path / "corpus", 1, 1)
+    path = pack(corpus, tmp_path / "cache")
+    path.unlink()
+    (path.parent / f".{path.name}.dead.tmp").write_bytes(b"half")
+    pack(corpus, tmp_path / "cache")
+    assert not list(path.parent.glob(".*.tmp"))
+
+
+def test_a_second_process_waits_for_the_pack(tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    corpus = make_corpus(tmp_path / "corpus", 2, 2)
+    path = pack(corpus, tmp_path / "cache")
+    path.with_suffix(".json").unlink()
+    second = threading.Thread(target=pack, args=(corpus, tmp_path / "cache"))
+    with path.with_suffix(".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        second.start()
+        second.join(0.2)
+        assert second.is_alive() and not path.with_suffix(".json").exists()
+    second.join(30)
+    assert path.with_suffix(".json").exists()
+
+
+def test_a_packed_store_travels_by_path(tmp_path: Path) -> None:
+    store = open_store(make_corpus(tmp_path / "corpus", 2, 2), tmp_path / "cache")
+    sent = pickle.dumps(store)
+    assert len(sent) < 1000
+    np.testing.assert_array_equal(pickle.loads(sent).read(1), store.read(1))
+
+
+def test_a_missing_recording_and_an_unwritable_cache(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path / "corpus", 1, 2)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ShortvoxError, match="cannot be written"):
+        open_store(corpus, tmp_path / "file")
+    corpus.utterances[1].path.unlink()
+    for cache in (None, tmp_path / "cache"):
+        with pytest.raises(AudioError, match=r"s0/1\.wav: missing"):
+            open_store(corpus, cache)
