@@ -2,7 +2,8 @@
 
 apt's sources and keys are the machine's own; its state, lists, status and cache are a folder of ours, and its
 sandbox user is empty, so nothing outside that folder is touched and no right is needed. A package is kept only when
-its size and SHA-256 are those of the signed lists. An interrupted download is continued.
+its size and SHA-256 are those of the signed lists. What an interrupted
+download left is handed to apt again, which continues it or starts it anew.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ class Package:
 
 SUFFIXES = frozenset([".ogg", ".opus", ".wav", ".g722", ".gsm"])
 # Tones, silence, and an effect that is monkeys, not a person.
-_PROMPT_EFFECTS = r"/silence/|/(beep|beeperr|(a|de)scending-2tone|tt-monkeys|confbridge-(join|leave|begin-glorious-.))\."
+_PROMPT_EFFECTS = (r"/silence/|/(beep|beeperr|(a|de)scending-2tone|tt-monkeys|"
+                   r"confbridge-(join|leave|begin-glorious-.))\.")
 
 
 def _prompts(name: str, speaker: str, gender: str, licence: str, clips: int) -> Package:

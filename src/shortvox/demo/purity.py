@@ -34,7 +34,7 @@ LIMIT = 4.0
 PITCH_SPREAD = 0.45  # octaves between the quartiles
 LEAST_CLIPS = 20  # fewer cannot be split with any confidence
 DIRECTIONS = 6
-_BANDS, _CEPSTRA = 24, 12
+_BANDS, _CEPSTRA, _EDGES = 24, 12, (100.0, 3800.0)  # Hz
 _LOWEST, _HIGHEST = 60, 450  # Hz of pitch, children included
 _SHRINKAGE = 0.1
 
@@ -93,18 +93,22 @@ def _pitch(samples: np.ndarray) -> float | None:
 
 
 def _mel_bank() -> np.ndarray:
-    edges = 700 * (10 ** (np.linspace(*(2595 * np.log10(1 + f / 700) for f in (100.0, 3800.0)), _BANDS + 2) / 2595) - 1)
+    lowest, highest = 2595 * np.log10(1 + np.array(_EDGES) / 700)
+    edges = 700 * (10 ** (np.linspace(float(lowest), float(highest), _BANDS + 2) / 2595) - 1)
     bins = np.arange(257) * SAMPLE_RATE / 512
     low, middle, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     return np.maximum(0, np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle)))
 
 
 def discriminant(clips: Mapping[str, np.ndarray]) -> np.ndarray:
-    """(25, 6) projection that separates labels, from each label's (clips, 25); every label weighs the same."""
+    """(25, 6) projection that separates labels, from each label's (clips, 25); every label weighs the same.
+
+    With fewer than 7 labels, as many directions as they can differ in: one less than labels.
+    """
     within = np.mean([np.cov(own.T) for own in clips.values()], axis=0)
     between = np.cov(np.array([own.mean(axis=0) for own in clips.values()]).T)
     within = (1 - _SHRINKAGE) * within + _SHRINKAGE * np.diag(np.diag(within))
-    return eigh(between, within)[1][:, ::-1][:, :DIRECTIONS]
+    return eigh(between, within)[1][:, ::-1][:, : min(DIRECTIONS, len(clips) - 1)]
 
 
 def split(points: np.ndarray) -> Split:

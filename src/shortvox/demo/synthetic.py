@@ -32,6 +32,7 @@ _SENTENCES_EACH = 3  # three short sentences last 6 s or more
 _VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "klatt", "klatt2",
              "klatt4", "linda", "steph", "rob", "david", "ed", "michel", "max", "benjamin", "aunty", "grandma",
              "grandpa", "antonio", "adam", "pedro", "belinda", "miguel", "norbert", "marco")
+_FEMALE = frozenset(["linda", "steph", "aunty", "grandma", "belinda"])
 _WHO = ("The baker", "My sister", "A tall man", "The driver", "Our teacher", "The old captain", "A young nurse",
         "The farmer", "His uncle", "The singer", "Every child", "The judge")
 _DOES = ("carries", "forgets", "paints", "follows", "watches", "borrows", "repairs", "remembers", "finds", "sells",
@@ -56,7 +57,7 @@ class SyntheticVoice:
 
     @property
     def gender(self) -> str:
-        return "f" if self.variant[0] == "f" or self.variant in ("linda", "steph", "aunty", "grandma", "belinda") else "m"
+        return "f" if self.variant[0] == "f" or self.variant in _FEMALE else "m"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from shortvox.files import ensure_writable, write_json
 from shortvox.progress import note
 
 RECIPE = 1  # raise it when the same packages would give another corpus
-LEAST_TEST_SPEAKERS = 4
+LEAST_SPEAKERS = 4  # on each side; with fewer there is no study
 _MARK = "voices.json"
 
 
@@ -38,7 +38,8 @@ def prepare_demo_voices(folder: Path, *, seed: int = 0, only_synthetic: bool = F
 
     About 400 MB are downloaded, and about 100 MB remain besides the packages. Interrupt and call again to continue.
     Falls back to synthetic voices (and says why in `notes`) without apt, without network, or when fewer than 4
-    test speakers arrive. Raises ShortvoxError when the folder cannot be written or neither kind can be made.
+    training or test speakers arrive. Raises ShortvoxError when the folder cannot be written or neither kind can be
+    made.
     """
     folder = ensure_writable(Path(folder).absolute())
     request = {"recipe": RECIPE, "seed": seed, "only_synthetic": only_synthetic}
@@ -48,7 +49,10 @@ def prepare_demo_voices(folder: Path, *, seed: int = 0, only_synthetic: bool = F
     building = folder / "building"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
-    made = _synthetic(building, seed, "synthetic voices were asked for") if only_synthetic else _best(folder, building, seed)
+    if only_synthetic:
+        made = _synthetic(building, seed, "they were asked for")
+    else:
+        made = _best(folder, building, seed)
     for part in ("train", "test", "licences"):
         shutil.rmtree(folder / part, ignore_errors=True)
         (building / part).replace(folder / part)
@@ -67,7 +71,7 @@ class _Made:
 
 def _best(folder: Path, building: Path, seed: int) -> _Made:
     try:
-        made = recorded.build(folder / "packages", building, seed=seed, least_test_speakers=LEAST_TEST_SPEAKERS)
+        made = recorded.build(folder / "packages", building, seed=seed, least_speakers=LEAST_SPEAKERS)
         return _Made(False, [asdict(licence) for licence in made.licences], list(made.notes))
     except Unavailable as reason:
         note(f"demo voices: {reason}; making SYNTHETIC voices instead")
