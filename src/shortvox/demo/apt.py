@@ -14,7 +14,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -88,15 +88,22 @@ class Apt:
         done = self._run("update", seconds=_UPDATE_SECONDS)
         return _complaint(done.stderr) if done.returncode or "Failed to fetch" in done.stderr else ""
 
-    def find(self, package: str) -> Archive | None:
-        """What the lists offer for `package`; None where this release lacks it."""
-        done = self._run("download", "--print-uris", package, seconds=_LOOK_SECONDS)
-        found = _URI.search(done.stdout)
-        if done.returncode or not found:
-            return None
-        parts = unquote(found["file"]).removesuffix(".deb").split("_")
-        version = parts[1] if len(parts) > 1 else ""
-        return Archive(package, version, found["file"], int(found["size"]), found["digest"])
+    def find(self, packages: Iterable[str]) -> dict[str, Archive]:
+        """What the lists offer, by package name; a package that this release lacks is left out."""
+        wanted = tuple(packages)
+        found = self._look_up(*wanted)
+        if not found:  # apt names nothing when it lacks one
+            for package in wanted:
+                found |= self._look_up(package)
+        return {package: found[package] for package in wanted if package in found}
+
+    def _look_up(self, *packages: str) -> dict[str, Archive]:
+        done = self._run("download", "--print-uris", *packages, seconds=_LOOK_SECONDS)
+        archives: dict[str, Archive] = {}
+        for match in _URI.finditer(done.stdout if done.returncode == 0 else ""):
+            name, version, _ = (*unquote(match["file"]).split("_"), "", "")[:3]
+            archives[name] = Archive(name, version, match["file"], int(match["size"]), match["digest"])
+        return archives
 
     def held(self, archive: Archive) -> Path | None:
         """The archive's file if it is here already, whole and right."""

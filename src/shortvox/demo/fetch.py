@@ -39,19 +39,13 @@ def fetch(store: Path, notes: list[str]) -> dict[str, Archive]:
         store.mkdir(parents=True, exist_ok=True)
         apt = Apt(store)
         with progress_bar() as bar:
-            looking = bar.add_task("demo voices: package lists", total=len(PACKAGES) + 1, note="apt-get update")
+            looking = bar.add_task("demo voices: package lists", total=2, note="apt-get update")
             complaint = apt.update()
-            bar.advance(looking)
-            archives: dict[str, Archive] = {}
-            for package in PACKAGES:
-                bar.update(looking, note=package.name)
-                archive = apt.find(package.name)
-                bar.advance(looking)
-                if archive is None:
-                    notes.append(f"{package.name}: skipped, this machine's apt sources do not have it.")
-                else:
-                    archives[package.name] = archive
-            bar.update(looking, note="")
+            bar.update(looking, advance=1, note="looking up")
+            archives = apt.find(package.name for package in PACKAGES)
+            bar.update(looking, advance=1, note=f"{len(archives)} of {len(PACKAGES)} packages")
+        notes += [f"{package.name}: skipped, this machine's apt sources do not have it."
+                  for package in PACKAGES if package.name not in archives]
         if not archives:
             raise Unavailable(f"apt offers none of the packages ({complaint or 'no Debian source, or no network'})")
         _download(apt, archives, notes)

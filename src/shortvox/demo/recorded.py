@@ -86,8 +86,8 @@ PURITY = (
     "The purity check of training labels needs no model: Ashman's D of a two-way split of a label's clips (cepstra "
     f"and pitch, in the directions that tell labels apart) below {purity.LIMIT}, and the middle half of clips within "
     f"{purity.PITCH_SPREAD} octaves of pitch. It finds about 7 of 10 half-and-half mixtures of two labels of one "
-    "package, and blames 4 % of draws from one-person recordings. Test voices are credited to one person each and are "
-    "not checked, so that they select nothing.")
+    "package (1 in 10 where both are professionals of one kind), and blames 4 % of draws from one-person recordings. "
+    "Test voices are credited to one person each and are not checked, so that they select nothing.")
 CAVEATS = (
     "These are a few dozen people, each recorded in one place with one microphone for one package: language, channel "
     "and person go together, so error rates say how systems compare here, not how any would do elsewhere.",
