@@ -35,7 +35,8 @@ Result = TypeVar("Result")
 class AudioStore(Protocol):
     """Speech of a corpus by position; `lengths` (utterances,) int64: samples at 16 kHz, in corpus order."""
 
-    lengths: np.ndarray
+    @property
+    def lengths(self) -> np.ndarray: ...
 
     def read(self, position: int, start: int = 0, samples: int | None = None) -> np.ndarray:
         """(samples,) float32 of utterance `position` from sample `start`; without `samples`, to its end."""

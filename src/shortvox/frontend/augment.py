@@ -12,7 +12,7 @@ from pydantic import Field
 from scipy import fft
 
 from shortvox.config import Settings
-from shortvox.corpora.audio import read_audio
+from shortvox.corpora.audio import probe, read_audio
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.store import AudioStore
 from shortvox.errors import AudioError, ConfigError
@@ -93,7 +93,10 @@ class Bank:
 
     def load(self, number: int) -> np.ndarray:
         if number not in self._loaded:
-            self._loaded[number] = read_audio(self.paths[number], duration=LONGEST_NOISE)
+            path = self.paths[number]
+            self._loaded[number] = read_audio(
+                path, duration=LONGEST_NOISE if probe(path).seconds > LONGEST_NOISE else None
+            )
         return self._loaded[number]
 
     def crop(self, samples: int, rng: np.random.Generator) -> np.ndarray:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from shortvox.registry import Registry
 from shortvox.frontend.masking import frame_mask
-
-from collections.abc import Callable
+from shortvox.registry import Registry
 
 Normaliser = Callable[[Tensor, Tensor | None], Tensor]
 normaliser: Registry[Normaliser] = Registry("CMN")

@@ -33,6 +33,10 @@ class Fbank(nn.Module):
     torch's CPU FFT at this size, and no FFT in an exported graph.
     """
 
+    cosines: Tensor
+    sines: Tensor
+    mel: Tensor
+
     def __init__(self, *, bands: int = 80) -> None:
         super().__init__()
         self.bands = bands
@@ -67,7 +71,7 @@ def mirror_edges(signal: Tensor, lengths: Tensor | None) -> Tensor:
 
     Kaldi mirrors with the edge sample repeated, and mirrors again where the signal is shorter than the reach.
     """
-    batch, samples = signal.shape
+    samples = signal.shape[1]
     frames = int(frame_count(samples))
     total = (frames - 1) * HOP + WINDOW
     if lengths is None:

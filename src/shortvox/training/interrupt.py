@@ -18,7 +18,8 @@ class Interruptible:
     def __enter__(self) -> Interruptible:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._hear)
+                if signal.getsignal(number) is not signal.SIG_IGN:  # a worker leaves Ctrl-C to its parent
+                    self._previous[number] = signal.signal(number, self._hear)
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -15,21 +15,26 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
+from shortvox.config import write_yaml
 from shortvox.errors import ConfigError, ModelError, ShortvoxError
 from shortvox.files import ensure_writable, write_json, write_text
-from shortvox.config import write_yaml
 from shortvox.frontend.specaugment import spec_augment
 from shortvox.models.folder import SpeakerModel, load_model, save_model, write_card
 from shortvox.progress import note
 from shortvox.training.batches import Batch, TrainingBatches, speaker_names
-from shortvox.training.checkpoint import Checkpoint, load_latest, load_optimiser, optimiser_tensors, save_checkpoint
+from shortvox.training.checkpoint import (
+    Checkpoint,
+    load_latest,
+    load_optimiser,
+    optimiser_tensors,
+    save_checkpoint,
+)
 from shortvox.training.data import TrainingData
 from shortvox.training.distributed import Placement, placement
 from shortvox.training.interrupt import Interruptible
@@ -82,12 +87,13 @@ class Progress:
     wall_seconds: float
     wrapped: int
     averaged: int
+    recent: list[float]
     loss: list[tuple[int, float]]
     validation: list[dict[str, float]]
 
     @classmethod
     def start(cls) -> Progress:
-        return cls(0, 0.0, 0.0, 0, 0, [], [])
+        return cls(0, 0.0, 0.0, 0, 0, [], [], [])
 
 
 def train(
@@ -138,7 +144,7 @@ def _run(
     done = Progress.start()
     latest = load_latest(out / "checkpoints")
     if latest is not None:
-        done = _restore(latest, settings, model, optimiser, average)
+        done = _restore(latest, model, optimiser, average)
     if place.ranks > 1:
         learner = DistributedDataParallel(learner, broadcast_buffers=False)
     batches = TrainingBatches(
@@ -149,7 +155,6 @@ def _run(
     )
     tracker = Tracker(out, enabled=settings.tensorboard and place.leads)
     average_from = settings.steps - round(settings.average * settings.steps)
-    recent: list[float] = []
     clock = time.monotonic()
     learner.train()
     for step, batch in zip(range(done.step, settings.steps), loader, strict=True):
@@ -163,13 +168,13 @@ def _run(
         done.step = step + 1
         done.seconds_heard += batch.seconds * place.ranks
         done.wrapped += batch.wrapped * place.ranks
-        recent.append(loss)
+        done.recent.append(loss)
         if done.step > average_from and done.step % AVERAGE_EVERY == 0:
             _accumulate(average, model.tensors(), done)
         if done.step % LOG_EVERY == 0 or done.step == settings.steps:
-            done.loss.append((done.step, round(sum(recent) / len(recent), 5)))
+            done.loss.append((done.step, round(sum(done.recent) / len(done.recent), 5)))
             tracker.write(done.step, {"loss": done.loss[-1][1], "learning rate": rate})
-            recent.clear()
+            done.recent.clear()
         if validate and settings.validation.every and done.step % settings.validation.every == 0 and place.leads:
             figures = validate(model)
             learner.train()
@@ -178,12 +183,10 @@ def _run(
         if on_step is not None and place.leads:
             on_step(done.step, settings.steps, _status(done, loss))
         ending = done.step == settings.steps
-        # Partial log sums are not in a checkpoint, so one may only be written where they are empty.
-        stopping = interrupt.requested and not recent
-        if place.leads and (stopping or (done.step % settings.checkpoint_every == 0 and not recent)) and not ending:
+        if not ending and place.leads and (interrupt.requested or done.step % settings.checkpoint_every == 0):
             done.wall_seconds, clock = done.wall_seconds + time.monotonic() - clock, time.monotonic()
-            save_checkpoint(out / "checkpoints", done.step, _snapshot(settings, model, optimiser, average, done))
-        if stopping and not ending:
+            save_checkpoint(out / "checkpoints", done.step, _snapshot(model, optimiser, average, done))
+        if not ending and interrupt.requested:
             raise KeyboardInterrupt
     done.wall_seconds += time.monotonic() - clock
     tracker.close()
@@ -257,7 +260,6 @@ def _initial_model(settings: TrainSettings, data: TrainingData, init: Path | Non
 
 
 def _snapshot(
-    settings: TrainSettings,
     model: SpeakerModel,
     optimiser: torch.optim.Optimizer,
     average: dict[str, Tensor],
@@ -271,7 +273,6 @@ def _snapshot(
 
 def _restore(
     latest: Checkpoint,
-    settings: TrainSettings,
     model: SpeakerModel,
     optimiser: torch.optim.Optimizer,
     average: dict[str, Tensor],

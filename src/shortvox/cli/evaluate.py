@@ -1,0 +1,125 @@
+"""`shortvox evaluate` and `shortvox embed`."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import typer
+from rich.console import Console
+
+from shortvox import __version__
+from shortvox.cli.options import AsJson, Cache, Corpora, Set, command_line, short_name
+from shortvox.config import nearest_name, override_all, parse, parse_assignments
+from shortvox.corpora.corpus import load_corpora
+from shortvox.errors import ConfigError, ModelError
+from shortvox.evaluation.evaluate import System, TestSet, TestSettings
+from shortvox.evaluation.evaluate import evaluate as evaluate_systems
+from shortvox.evaluation.protocols import parse_lengths, protocol
+from shortvox.evaluation.trials import read_trials
+from shortvox.files import ensure_writable, write_atomic, write_json
+from shortvox.models import parameter_count
+from shortvox.models.embedding import embed_crops, whole
+from shortvox.models.folder import SpeakerModel, load_model
+from shortvox.progress import note, progress_bar
+from shortvox.report.render import write_report
+from shortvox.report.tables import results_table
+from shortvox.training.data import TrainingData
+
+
+def evaluate(
+    model: Annotated[list[Path], typer.Option("--model", help="Model folder; several are compared in one table.")],
+    corpus: Corpora,
+    out: Annotated[Path, typer.Option(help="Folder for results.json, report.html and cached embeddings.")],
+    trials: Annotated[Path | None, typer.Option(help="VoxCeleb or Kaldi trial list; by default all pairs.")] = None,
+    protocols: Annotated[
+        list[str] | None, typer.Option("--protocol", help="full-short, short-short, or both (default).")
+    ] = None,
+    lengths: Annotated[str, typer.Option(help="Seconds of test speech, and 'full'.")] = "full,5,3,2,1.5,1",
+    by: Annotated[str | None, typer.Option(help="Split the figures by this manifest column of the test side.")] = None,
+    set_: Set = None,
+    cache: Cache = None,
+    as_json: AsJson = False,
+) -> None:
+    """EER, minDCF and calibrated costs of models at every length of test speech, with intervals."""
+    chosen = tuple(protocols or ("full-short", "short-short"))
+    for name in chosen:
+        protocol[name]  # an unknown one must fail before any work
+    values = {"protocols": chosen, "lengths": parse_lengths(lengths)}
+    settings = parse(TestSettings, override_all(values, parse_assignments(set_ or [])), "evaluate")
+    systems = {_unique(folder, model): _system(load_model(folder), folder) for folder in model}
+    ensure_writable(out)
+    everything = load_corpora(corpus)
+    if by is not None and by not in everything.columns():
+        raise ConfigError(f"--by: no column '{by}' in the manifest{nearest_name(by, everything.columns())}")
+    listed = None if trials is None else read_trials(trials, everything)
+    data = TrainingData.open(everything, cache or out / "audio")
+    test = TestSet.make(data, settings, listed)
+    results: dict[str, Any] = {
+        "title": f"Evaluation on {data.corpus.name}",
+        "about": "",
+        **evaluate_systems(systems, test, settings, cache=out / "embeddings", by=by),
+        "corpus": {"test": {"speakers": len(data.corpus.speakers), "utterances": len(data.corpus),
+                            "hours": round(float(data.store.lengths.sum()) / 16000 / 3600, 3),
+                            "sources": [str(folder) for folder in corpus]}},
+        "settings": settings.model_dump(mode="json"),
+        "command": command_line(),
+        "version": __version__,
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+    write_json(out / "results.json", results)
+    write_report(results, out / "report.html")
+    note(f"results.json and report.html written to {out}")
+    if as_json:
+        print(json.dumps(results, allow_nan=False))
+    else:
+        Console().print(results_table(results))
+
+
+def embed(
+    model: Annotated[Path, typer.Option(help="Model folder.")],
+    corpus: Corpora,
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    cache: Cache = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the unit-length embedding of every utterance, whole, as Parquet."""
+    loaded = load_model(model)
+    data = TrainingData.open(load_corpora(corpus), cache)
+    crops = [whole(data.store, position) for position in range(len(data.corpus))]
+    with progress_bar() as bar:
+        task = bar.add_task("Embedding", total=len(crops), note="")
+        vectors = embed_crops(loaded, data.store, crops, on_batch=lambda done: bar.advance(task, done))
+    table = pa.table({
+        "utterance": [utterance.id for utterance in data.corpus.utterances],
+        "speaker": [utterance.speaker for utterance in data.corpus.utterances],
+        "embedding": pa.array(list(vectors), type=pa.list_(pa.float32())),
+    })
+    write_atomic(out, lambda path: pq.write_table(table, path))
+    note(f"{len(crops)} embeddings of {vectors.shape[1]} dimensions written to {out}")
+    if as_json:
+        print(json.dumps({"embeddings": str(out), "utterances": len(crops), "dim": int(vectors.shape[1])}))
+
+
+def _unique(folder: Path, folders: list[Path]) -> str:
+    """The folder's name, or its whole path where two have the same name."""
+    names = [short_name(each) for each in folders]
+    if len({each.resolve() for each in folders}) < len(folders):
+        raise ModelError("--model: the same folder was given twice")
+    return short_name(folder) if names.count(short_name(folder)) == 1 else str(folder)
+
+
+def _system(model: SpeakerModel, folder: Path) -> System:
+    history = folder / "training.json"
+    known = json.loads(history.read_text(encoding="utf-8")) if history.exists() else {}
+    return System(
+        models=(model,),
+        facts={"total_steps": known.get("step"), "seconds_heard": known.get("seconds_heard"),
+               "wall_seconds": known.get("wall_seconds"), "fewer_steps": False,
+               "parameters": parameter_count(model.backbone), "head_drift_degrees": None,
+               "loss": known.get("loss", []), "validation": known.get("validation", [])},
+    )

@@ -1,0 +1,31 @@
+"""`shortvox models`: every backbone variant."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from shortvox.models import backbone, parameter_count
+
+
+def models(as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False) -> None:
+    """List the backbones with their parameters and embedding sizes."""
+    made = {name: backbone[name]() for name in backbone}
+    rows = {
+        name: {"parameters": parameter_count(network), "dim": network.dim, "bands": network.bands,
+               "about": (backbone[name].__doc__ or "").strip()}
+        for name, network in made.items()
+    }
+    if as_json:
+        print(json.dumps({"models": rows}))
+        return
+    table = Table()
+    for title in ("backbone", "parameters", "embedding", "bands", "about"):
+        table.add_column(title, justify="right" if title in ("parameters", "embedding", "bands") else "left")
+    for name, row in rows.items():
+        table.add_row(name, f"{row['parameters']:,}", str(row["dim"]), str(row["bands"]), str(row["about"]))
+    Console().print(table)

@@ -1,0 +1,32 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Corpora = Annotated[list[Path], typer.Option("--corpus", help="Corpus folder; may be given several times.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout and nothing else there.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, dotted key.")]
+Cache = Annotated[
+    Path | None,
+    typer.Option(help="Folder for decoded audio; by default a folder of the output. Decoding happens once.",
+                 show_default=False),
+]
+
+
+def command_line() -> str:
+    """The command that is running, as one would type it."""
+    program = Path(sys.argv[0]).name
+    return shlex.join(["shortvox" if program.startswith(("__main__", "pytest")) else program, *sys.argv[1:]])
+
+
+def short_name(folder: Path) -> str:
+    """A name for a model folder: its own, or, for a name that says nothing, its path's hash too."""
+    name = folder.resolve().name
+    return name or hashlib.sha256(str(folder).encode()).hexdigest()[:8]

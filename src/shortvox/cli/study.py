@@ -1,0 +1,118 @@
+"""`shortvox study` and `shortvox demo`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from shortvox.cli.options import AsJson, Set, command_line
+from shortvox.config import parse_assignments
+from shortvox.demo.voices import prepare_demo_voices
+from shortvox.errors import ConfigError
+from shortvox.progress import note
+from shortvox.report.tables import results_table
+from shortvox.studies.data import DataSource
+from shortvox.studies.runner import StudyRun, run_study
+from shortvox.studies.study import list_studies, load_study
+
+Folders = Annotated[list[Path] | None, typer.Option("--corpus", help="Corpus folder; may be given several times.")]
+OUT = "Folder for models, results.json and report.html; work already done in it is reused."
+Jobs = Annotated[int, typer.Option(min=0, help="Trainings at a time; 0: one per CPU core, at most 2, or 1 on a GPU.")]
+
+
+def study(
+    name: Annotated[str, typer.Argument(help="A study's name, the path of a study's YAML file, or 'list'.")],
+    corpus: Folders = None,
+    out: Annotated[Path | None, typer.Option(help=OUT)] = None,
+    preset: Annotated[str | None, typer.Option(help="A preset of the study, such as small.")] = None,
+    test_corpus: Annotated[list[Path] | None, typer.Option(help="Corpora to test on, instead of a split.")] = None,
+    test_speakers: Annotated[Path | None, typer.Option(help="File with the speakers to test on.")] = None,
+    trials: Annotated[Path | None, typer.Option(help="VoxCeleb or Kaldi trial list over the test speakers.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Training seeds; more give honest intervals.")] = None,
+    set_: Set = None,
+    jobs: Jobs = 0,
+    cache: Annotated[Path | None, typer.Option(help="Folder for decoded audio; by default in --out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a study: train every system, test it at every length, write a report. The same command continues it."""
+    if name == "list":
+        _list(as_json)
+        return
+    if not corpus or out is None:
+        raise ConfigError(f"study {name}: give --corpus DIR (once or more) and --out DIR")
+    changes = parse_assignments(set_ or [])
+    if seeds is not None:
+        changes["seeds"] = seeds
+    chosen = load_study(name, preset=preset, changes=changes)
+    source = DataSource(
+        corpora=tuple(corpus),
+        cache=cache or out / "audio",
+        test_corpora=tuple(test_corpus or ()),
+        test_speakers=test_speakers,
+        trials=trials,
+        share=chosen.settings.test_speakers,
+        validation_speakers=chosen.settings.train.validation.speakers,
+    )
+    results = run_study(chosen, StudyRun(out=out, source=source, jobs=_jobs(jobs), command=command_line()))
+    _show(results, out, as_json)
+
+
+def demo(
+    corpus: Annotated[
+        list[Path] | None, typer.Option("--corpus", help="Your own corpus instead of the demo voices.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help=OUT)] = Path("runs/demo"),
+    test_speakers: Annotated[Path | None, typer.Option(help="File with the speakers of --corpus to test on.")] = None,
+    synthetic: Annotated[bool, typer.Option("--synthetic", help="Synthetic voices, without any download.")] = False,
+    set_: Set = None,
+    jobs: Jobs = 0,
+    as_json: AsJson = False,
+) -> None:
+    """The frozen-head study at small scale on recorded voices: fetch, train, test, report; minutes on two cores."""
+    chosen = load_study("frozen-fc", preset="demo", changes=parse_assignments(set_ or []))
+    validation = chosen.settings.train.validation.speakers
+    facts: dict[str, Any] = {}
+    if corpus:
+        source = DataSource(tuple(corpus), out / "audio", test_speakers=test_speakers,
+                            share=chosen.settings.test_speakers, validation_speakers=validation)
+    else:
+        voices = prepare_demo_voices(out / "voices", only_synthetic=synthetic)
+        facts = {"synthetic": voices.synthetic, "notes": voices.notes, "licences": voices.licences}
+        source = DataSource((voices.train,), out / "audio", test_corpora=(voices.test,), validation_speakers=validation)
+    run = StudyRun(out=out, source=source, jobs=_jobs(jobs), command=command_line(), **facts)
+    _show(run_study(chosen, run), out, as_json)
+
+
+def _show(results: dict[str, Any], out: Path, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(results, allow_nan=False))
+    else:
+        Console().print(results_table(results))
+    note(f"report: {out / 'report.html'}; figures: {out / 'results.json'}")
+
+
+def _list(as_json: bool) -> None:
+    studies = list_studies()
+    if as_json:
+        print(json.dumps({"studies": studies}))
+        return
+    table = Table()
+    for title in ("study", "question", "systems", "presets"):
+        table.add_column(title)
+    for entry in studies:
+        table.add_row(entry["name"], entry["about"], "\n".join(entry["systems"]), ", ".join(entry["presets"]))
+    Console().print(table)
+
+
+def _jobs(asked: int) -> int:
+    if asked:
+        return asked
+    import torch  # slow to import, and not needed for `study list`
+
+    return 1 if torch.cuda.is_available() else min(2, os.cpu_count() or 1)

@@ -1,0 +1,52 @@
+"""`shortvox train`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shortvox.cli.options import AsJson, Cache, Corpora, Set
+from shortvox.config import override_all, parse, parse_assignments, read_yaml
+from shortvox.corpora.corpus import load_corpora
+from shortvox.files import ensure_writable
+from shortvox.progress import note, progress_bar
+from shortvox.studies.step import train_and_calibrate
+from shortvox.training.data import TrainingData
+from shortvox.training.settings import TrainSettings
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML file of training settings; {} for the defaults.")],
+    corpus: Corpora,
+    out: Annotated[Path, typer.Option(help="Model folder to make.")],
+    init: Annotated[Path | None, typer.Option(help="Model folder to start from.")] = None,
+    set_: Set = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint in --out.")] = False,
+    cache: Cache = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model, or continue one: the folder it leaves is what evaluate, embed and --init take."""
+    settings = parse(TrainSettings, override_all(read_yaml(config), parse_assignments(set_ or [])), str(config))
+    ensure_writable(out)
+    data = TrainingData.open(load_corpora(corpus), cache or out / "audio")
+    held = settings.validation.speakers
+    learning, validation = data.hold_out(held) if held else (data, None)
+    with progress_bar() as bar:
+        task = bar.add_task("Training", total=settings.steps, note="")
+        train_and_calibrate(
+            settings,
+            learning,
+            validation,
+            out,
+            init=init,
+            resume=resume,
+            on_step=lambda done, steps, status: bar.update(task, completed=done, note=status),
+        )
+    history = json.loads((out / "training.json").read_text(encoding="utf-8"))
+    note(f"model written to {out}; {history['wrapped']} crops came from files shorter than the crop and were wrapped")
+    if as_json:
+        print(json.dumps({"model": str(out), **{k: history[k] for k in ("step", "seconds_heard", "wall_seconds",
+                                                                         "wrapped", "loss", "validation")}}))

@@ -1,0 +1,80 @@
+"""Embeddings of many crops, computed once per model, crop and change of the audio, and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import soxr
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from shortvox.corpora.corpus import Corpus
+from shortvox.corpora.store import AudioStore
+from shortvox.files import write_atomic
+from shortvox.frontend.fbank import SAMPLE_RATE
+from shortvox.models.embedding import Crop, embed_crops
+from shortvox.models.folder import SpeakerModel
+from shortvox.registry import Registry
+
+Change = Callable[[np.ndarray], np.ndarray]
+change: Registry[Change] = Registry("audio change")
+
+
+@change("none")
+def unchanged(waveform: np.ndarray) -> np.ndarray:
+    return waveform
+
+
+@change("4khz")
+def band_limited(waveform: np.ndarray) -> np.ndarray:
+    """What is left of (samples,) at 16 kHz after a telephone's 8 kHz sampling: nothing above 4 kHz."""
+    narrow = soxr.resample(waveform, SAMPLE_RATE, SAMPLE_RATE // 2)
+    wide = soxr.resample(narrow, SAMPLE_RATE // 2, SAMPLE_RATE)[: len(waveform)]
+    return np.pad(wide, (0, len(waveform) - len(wide)))
+
+
+class Embeddings:
+    """Unit-length embeddings by crop."""
+
+    def __init__(self, crops: Iterable[Crop], vectors: np.ndarray) -> None:
+        self._row = {crop: row for row, crop in enumerate(crops)}
+        self._vectors = vectors
+
+    def of(self, crops: Iterable[Crop]) -> np.ndarray:
+        """(len(crops), dim)."""
+        return self._vectors[[self._row[crop] for crop in crops]]
+
+
+def embed(
+    model: SpeakerModel,
+    corpus: Corpus,
+    store: AudioStore,
+    crops: Iterable[Crop],
+    *,
+    changed: str = "none",
+    cache: Path | None = None,
+    on_batch: Callable[[int], None] | None = None,
+) -> Embeddings:
+    """Embeddings of all different `crops`; read from `cache` when the same were computed before."""
+    distinct = sorted(set(crops))
+    path = None if cache is None else cache / f"{_key(model, corpus, distinct, changed)}.safetensors"
+    if path is not None and path.exists():
+        try:
+            return Embeddings(distinct, load_file(path)["embeddings"])
+        except (SafetensorError, OSError, KeyError):
+            path.unlink(missing_ok=True)  # damaged: compute it again
+    transform = None if changed == "none" else change[changed]
+    vectors = embed_crops(model, store, distinct, transform=transform, on_batch=on_batch)
+    if path is not None:
+        write_atomic(path, lambda temporary: save_file({"embeddings": vectors}, temporary))
+    return Embeddings(distinct, vectors)
+
+
+def _key(model: SpeakerModel, corpus: Corpus, crops: list[Crop], changed: str) -> str:
+    ids = [(corpus.utterances[position].id, start, samples) for position, start, samples in crops]
+    parts = [model.fingerprint(), corpus.fingerprint(), changed, ids]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

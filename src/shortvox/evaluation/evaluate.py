@@ -1,0 +1,268 @@
+"""Models and a trial list to figures: both protocols, every length, with calibration learnt elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shortvox.config import Settings
+from shortvox.evaluation.durations import DurationGrid, ScoreSet, TrialSetup, by_column, duration_grid
+from shortvox.evaluation.embeddings import Embeddings, embed
+from shortvox.evaluation.protocols import FULL, Protocol, SideCrops, length_samples, parse_lengths, protocol
+from shortvox.evaluation.trials import Trials, make_trials
+from shortvox.models.embedding import Crop
+from shortvox.models.folder import SpeakerModel
+from shortvox.progress import progress_bar
+from shortvox.scoring.calibration import Calibration, fit_calibration
+from shortvox.training.data import TrainingData
+
+CALIBRATION_TRIALS = 20_000
+
+
+class TestSettings(Settings):
+    """What a test measures."""
+
+    __test__ = False  # pytest: not a test class
+
+    protocols: tuple[str, ...] = ("full-short", "short-short")
+    lengths: tuple[str | float, ...] = (FULL, "5", "3", "2", "1.5", "1")
+    crop_seeds: int = 5
+    max_nontarget: int = 40_000
+    same_gender: bool = False
+    band_limited: bool = False
+    draws: int = 1000
+    seed: int = 0
+
+    def names(self) -> tuple[str, ...]:
+        return parse_lengths(self.lengths)
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """A corpus with its audio and the trials over it."""
+
+    __test__ = False
+
+    data: TrainingData
+    trials: Trials
+    families: tuple[str, ...] | None = None
+
+    @classmethod
+    def make(cls, data: TrainingData, settings: TestSettings, trials: Trials | None = None) -> TestSet:
+        """With the given trials, or all pairs as the settings say."""
+        if trials is None:
+            trials = make_trials(
+                data.corpus,
+                seed=settings.seed,
+                max_nontarget=settings.max_nontarget,
+                same_gender=settings.same_gender,
+            )
+        families = tuple(utterance.column("family") for utterance in data.corpus.utterances)
+        return cls(data, trials, families if any(families) else None)
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        return tuple(utterance.speaker for utterance in self.data.corpus.utterances)
+
+    def used(self) -> np.ndarray:
+        """Positions that occur in a trial."""
+        return np.unique(np.concatenate([self.trials.enrol, self.trials.test]))
+
+    def cuts(self, how: Protocol, length: str, crop_seeds: int) -> list[SideCrops]:
+        return how.cut(self.data.corpus, self.data.store, length, crop_seeds)
+
+    def crops(self, settings: TestSettings) -> list[Crop]:
+        """Every crop that the settings' protocols and lengths need, of utterances that occur in a trial."""
+        used = self.used()
+        sides = [
+            side
+            for name in settings.protocols
+            for length in (*settings.names(), FULL)
+            for cut in self.cuts(protocol[name], length, settings.crop_seeds)
+            for side in (cut.enrol, cut.test)
+        ]
+        return sorted({side[position] for side in sides for position in used})
+
+    def short(self, lengths: Sequence[str]) -> dict[str, np.ndarray]:
+        """For each length that crops: which utterances are shorter than it."""
+        return {
+            length: self.data.store.lengths < length_samples(length) for length in lengths if length != FULL
+        }
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of a table: a model for each training seed, and what is known of their training."""
+
+    models: tuple[SpeakerModel, ...]
+    seeds: tuple[int, ...] = (0,)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def evaluate(
+    systems: Mapping[str, System],
+    test: TestSet,
+    settings: TestSettings,
+    *,
+    cache: Path | None = None,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    by: str | None = None,
+) -> dict[str, Any]:
+    """The `protocol`/`systems`/`comparisons`/`trials` part of results.json, or one such object per protocol.
+
+    `cache` keeps embeddings; `pairs` names the systems to compare (all by default); `by` splits the figures by a
+    manifest column of the test side as well.
+    """
+    embedded = {name: _embed_system(name, system, test, settings, cache) for name, system in systems.items()}
+    objects = {
+        name: _one_protocol(protocol[name], systems, embedded, test, settings, pairs, by)
+        for name in settings.protocols
+    }
+    if len(objects) == 1:
+        return next(iter(objects.values()))
+    return {"protocols": objects}
+
+
+def _embed_system(
+    name: str, system: System, test: TestSet, settings: TestSettings, cache: Path | None
+) -> dict[str, list[Embeddings]]:
+    """Embeddings per training seed, of the audio as it is and, if asked for, limited to 4 kHz."""
+    crops = test.crops(settings)
+    changes = ["none", "4khz"] if settings.band_limited else ["none"]
+    with progress_bar(transient=True) as bar:
+        task = bar.add_task(f"Embedding {name}", total=len(crops) * len(changes) * len(system.models), note="")
+        return {
+            changed: [
+                embed(model, test.data.corpus, test.data.store, crops, changed=changed, cache=cache,
+                      on_batch=lambda done: bar.advance(task, done))
+                for model in system.models
+            ]
+            for changed in changes
+        }
+
+
+def _one_protocol(
+    how: Protocol,
+    systems: Mapping[str, System],
+    embedded: Mapping[str, dict[str, list[Embeddings]]],
+    test: TestSet,
+    settings: TestSettings,
+    pairs: Sequence[tuple[str, str]] | None,
+    by: str | None,
+) -> dict[str, Any]:
+    lengths = settings.names()
+    setup = TrialSetup(
+        trials=test.trials,
+        speakers=test.speakers,
+        both_cropped=how.both_cropped,
+        short=test.short(lengths),
+        families=test.families,
+        draws=settings.draws,
+        seed=settings.seed,
+    )
+    scores = {
+        name: {length: score_set(system, embedded[name], test, how, length, settings) for length in lengths}
+        for name, system in systems.items()
+    }
+    with progress_bar(transient=True) as bar:
+        task = bar.add_task(f"Figures, {how.name}", total=len(systems) * len(lengths), note="")
+        grid: DurationGrid = duration_grid(scores, setup, advance=lambda: bar.advance(task))
+    speakers = np.array(test.speakers)[test.used()]
+    result: dict[str, Any] = {
+        "protocol": how.name,
+        "systems": {name: {**system.facts, "lengths": grid.lengths[name]} for name, system in systems.items()},
+        "comparisons": grid.comparisons(pairs),
+        "trials": {
+            "note": test.trials.note,
+            "n_target": test.trials.n_target,
+            "n_nontarget": test.trials.n_nontarget,
+            "speakers": len(set(speakers.tolist())),
+        },
+    }
+    if by is not None:
+        values = [utterance.column(by) for utterance in test.data.corpus.utterances]
+        result["by"] = {by: by_column(scores, setup, values)}
+    return result
+
+
+def score_set(
+    system: System,
+    embedded: Mapping[str, list[Embeddings]],
+    test: TestSet,
+    how: Protocol,
+    length: str,
+    settings: TestSettings,
+) -> ScoreSet:
+    """Cosine scores of all trials at one length, for every training seed and crop seed."""
+    cuts = test.cuts(how, length, settings.crop_seeds)
+    calibrations = [calibration_for(model, how.name, length) for model in system.models]
+    known = tuple(c for c in calibrations if c is not None)
+    return ScoreSet(
+        scores=tuple(tuple(cosine_scores(e, cut, test.trials) for cut in cuts) for e in embedded["none"]),
+        seeds=system.seeds,
+        calibrations=known if len(known) == len(calibrations) else None,
+        band_limited=tuple(tuple(cosine_scores(e, cut, test.trials) for cut in cuts) for e in embedded["4khz"])
+        if "4khz" in embedded
+        else None,
+        spread_degrees=float(np.mean([spread_degrees(e, cuts, test) for e in embedded["none"]])),
+    )
+
+
+def cosine_scores(embeddings: Embeddings, cut: SideCrops, trials: Trials) -> np.ndarray:
+    """(n_trials,) float64 cosines of unit-length embeddings."""
+    enrol, enrol_row = np.unique(trials.enrol, return_inverse=True)
+    tested, test_row = np.unique(trials.test, return_inverse=True)
+    a = embeddings.of(cut.enrol[position] for position in enrol)
+    b = embeddings.of(cut.test[position] for position in tested)
+    return np.einsum("nd,nd->n", a[enrol_row], b[test_row]).astype(np.float64)
+
+
+def spread_degrees(embeddings: Embeddings, cuts: Sequence[SideCrops], test: TestSet) -> float:
+    """Mean angle between a cropped embedding and the speaker's centroid of the *other* whole utterances."""
+    used = test.used()
+    names = np.array(test.speakers)[used]
+    full = test.cuts(protocol["full-short"], FULL, 1)[0].enrol
+    whole_vectors = embeddings.of(full[position] for position in used)
+    speaker = np.unique(names, return_inverse=True)[1]
+    sums = np.zeros((speaker.max() + 1, whole_vectors.shape[1]))
+    np.add.at(sums, speaker, whole_vectors)
+    several = np.bincount(speaker)[speaker] > 1
+    centroids = sums[speaker] - whole_vectors
+    angles = []
+    for cut in cuts:
+        vectors = embeddings.of(cut.test[position] for position in used)
+        cosine = np.einsum("nd,nd->n", vectors, centroids) / np.linalg.norm(centroids, axis=1).clip(1e-9)
+        angles.append(np.degrees(np.arccos(cosine[several].clip(-1, 1))).mean())
+    return float(np.mean(angles))
+
+
+def calibrate(model: SpeakerModel, data: TrainingData, settings: TestSettings) -> dict[str, Any]:
+    """Affine calibrations for every protocol and length, fitted on `data`: the content of `calibration.json`."""
+    test = TestSet.make(data, settings.model_copy(update={"max_nontarget": CALIBRATION_TRIALS, "same_gender": False}))
+    embeddings = embed(model, data.corpus, data.store, test.crops(settings))
+    fitted: dict[str, dict[str, Any]] = {}
+    for name in settings.protocols:
+        fitted[name] = {}
+        for length in settings.names():
+            cuts = test.cuts(protocol[name], length, settings.crop_seeds)
+            scores = np.concatenate([cosine_scores(embeddings, cut, test.trials) for cut in cuts])
+            labels = np.tile(test.trials.label, len(cuts))
+            fitted[name][length] = fit_calibration(scores, labels).to_json()
+    return {"fitted_on": f"{data.corpus.name}: {len(data.corpus.speakers)} speakers", "protocols": fitted}
+
+
+def calibration_for(model: SpeakerModel, protocol_name: str, length: str) -> Calibration | None:
+    """The model's calibration for the protocol at the nearest length it was fitted for; None without any."""
+    fitted = (model.calibration or {}).get("protocols", {}).get(protocol_name)
+    if not fitted:
+        return None
+    nearest = min(fitted, key=lambda name: abs(_log_seconds(name) - _log_seconds(length)))
+    return Calibration.from_json(fitted[nearest], "calibration.json")
+
+
+def _log_seconds(length: str) -> float:
+    return float(np.log(60.0 if length == FULL else float(length)))

@@ -1,0 +1,32 @@
+"""EER on held-out training speakers, while a training runs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shortvox.evaluation.metrics import eer
+from shortvox.evaluation.trials import make_trials
+from shortvox.frontend.fbank import SAMPLE_RATE
+from shortvox.models.embedding import centre, embed_crops, whole
+from shortvox.models.folder import SpeakerModel
+from shortvox.training.data import TrainingData
+
+
+class Validator:
+    """`validator(model)` -> EER at 1 s and at full length (full x short, centre crops) over held-out speakers."""
+
+    def __init__(self, data: TrainingData, *, utterances: int) -> None:
+        kept = {position for positions in data.corpus.by_speaker().values() for position in positions[:utterances]}
+        names = {data.corpus.utterances[position].id for position in kept}
+        self.data = data.select(lambda utterance: utterance.id in names)
+        self.trials = make_trials(self.data.corpus, seed=0, max_nontarget=20_000)
+
+    def __call__(self, model: SpeakerModel) -> dict[str, float]:
+        store, positions = self.data.store, range(len(self.data.corpus))
+        full = embed_crops(model, store, [whole(store, p) for p in positions])
+        short = embed_crops(model, store, [centre(store, p, SAMPLE_RATE) for p in positions])
+        return {"eer": self._eer(full, short), "eer_full": self._eer(full, full)}
+
+    def _eer(self, enrol: np.ndarray, test: np.ndarray) -> float:
+        scores = np.einsum("nd,nd->n", enrol[self.trials.enrol], test[self.trials.test])
+        return float(eer(scores.astype(np.float64), self.trials.label))

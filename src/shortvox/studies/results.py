@@ -1,0 +1,107 @@
+"""From trained steps to the content of `results.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shortvox import __version__
+from shortvox.evaluation.evaluate import System, TestSet, evaluate
+from shortvox.heads import prototype_angles
+from shortvox.models import parameter_count
+from shortvox.models.folder import SpeakerModel, load_model
+from shortvox.studies.data import StudyData
+from shortvox.studies.step import Step
+from shortvox.studies.study import Study
+from shortvox.training.data import TrainingData
+
+
+def study_results(
+    study: Study, steps: Sequence[Step], data: StudyData, test: TestSet, *, cache: Path
+) -> dict[str, Any]:
+    """Figures, comparisons and facts of a study whose steps are all done."""
+    models = {(step.system, step.seed): load_model(step.folder) for step in steps}
+    histories = {(step.system, step.seed): _history(step.folder) for step in steps}
+    seeds = range(study.settings.seeds)
+    systems = {
+        name: System(
+            models=tuple(models[name, seed] for seed in seeds),
+            seeds=tuple(seeds),
+            facts=_facts(study, name, models, histories),
+        )
+        for name in study.settings.systems
+    }
+    tested = evaluate(systems, test, study.settings.test, cache=cache, pairs=study.settings.compare)
+    settings = study.settings.model_dump(mode="json", exclude={"notes_table"})
+    table = study.settings.notes_table
+    return {
+        "title": study.settings.title,
+        "about": study.settings.about,
+        **tested,
+        "corpus": {"train": _described(data.train), "test": _described(data.test),
+                   "validation": _described(data.validation) if data.validation else None},
+        "notes_table": table.model_dump(mode="json") if table else None,
+        "settings": settings,
+        "version": __version__,
+    }
+
+
+def _facts(
+    study: Study,
+    name: str,
+    models: dict[tuple[str, int], SpeakerModel],
+    histories: dict[tuple[str, int], dict[str, Any]],
+) -> dict[str, Any]:
+    """What is known of one system before any test."""
+    seeds = range(study.settings.seeds)
+    line = _ancestors(study, name)
+    drifts = [_drift(models[line[-1], seed], models[name, seed]) for seed in seeds] if len(line) > 1 else []
+    first = histories[name, 0]
+    return {
+        "about": study.settings.systems[name].about,
+        "total_steps": study.total_steps(name),
+        "fewer_steps": study.settings.systems[name].fewer_steps,
+        "seconds_heard": float(np.mean([sum(histories[s, seed]["seconds_heard"] for s in line) for seed in seeds])),
+        "wall_seconds": float(np.mean([sum(histories[s, seed]["wall_seconds"] for s in line) for seed in seeds])),
+        "wrapped_files": int(sum(histories[s, 0]["wrapped"] for s in line)),
+        "parameters": parameter_count(models[name, 0].backbone),
+        "head_drift_degrees": float(np.mean(drifts)) if drifts else None,
+        "head_drift_seeds": drifts,
+        "loss": first["loss"],
+        "validation": first["validation"],
+    }
+
+
+def _ancestors(study: Study, name: str) -> list[str]:
+    """The system and those it descends from, the oldest last."""
+    start = study.settings.systems[name].start
+    return [name, *(_ancestors(study, start) if start else [])]
+
+
+def _drift(teacher: SpeakerModel, student: SpeakerModel) -> float:
+    """Mean angle in degrees between the two heads' rows of the same speakers."""
+    row = {name: index for index, name in enumerate(teacher.speakers)}
+    shared = [(row[name], index) for index, name in enumerate(student.speakers) if name in row]
+    old, new = zip(*shared, strict=True)
+    angles = prototype_angles(teacher.head.weight.detach()[list(old)], student.head.weight.detach()[list(new)])
+    return float(angles.mean())
+
+
+def _history(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "training.json").read_text(encoding="utf-8"))
+
+
+def _described(data: TrainingData) -> dict[str, Any]:
+    corpus = data.corpus
+    sources = sorted({utterance.id.partition("/")[0] for utterance in corpus.utterances if "/" in utterance.id})
+    return {
+        "name": corpus.name,
+        "speakers": len(corpus.speakers),
+        "utterances": len(corpus),
+        "hours": round(float(data.store.lengths.sum()) / 16000 / 3600, 3),
+        "sources": sources or [corpus.name],
+    }

@@ -1,0 +1,212 @@
+"""Runs a study: the graph of its trainings, several at a time, then the test and the report."""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from rich.progress import Progress
+
+from shortvox.config import write_yaml
+from shortvox.errors import ShortvoxError
+from shortvox.files import ensure_writable, write_json, write_text
+from shortvox.progress import note, progress_bar
+from shortvox.report.render import write_report
+from shortvox.studies.data import DataSource
+from shortvox.studies.results import study_results
+from shortvox.studies.step import Step, run_step, step_key
+from shortvox.studies.study import Study
+
+PATIENCE = 60.0  # seconds that a worker has to write its checkpoint when asked to stop
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """What is done where: everything that a run needs beside the study itself."""
+
+    out: Path
+    source: DataSource
+    jobs: int
+    command: str
+    threads: int = 0
+    synthetic: bool = False
+    notes: tuple[str, ...] = ()
+    licences: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def embeddings(self) -> Path:
+        return self.out / "embeddings"
+
+
+def run_study(study: Study, run: StudyRun) -> dict[str, Any]:
+    """Train what is missing, test everything, write `results.json` and `report.html`; returns the results.
+
+    Trainings already done with the same settings, data and ancestors are reused. Raises ShortvoxError when a training
+    fails, after the others that were running have written their checkpoints.
+    """
+    ensure_writable(run.out)
+    with _only_one(run.out):
+        data = run.source.open()
+        test = run.source.test_set(data, study.settings.test)  # a bad trial list must fail before hours of training
+        steps = plan(study, run, data.train.corpus.fingerprint())
+        write_text(run.out / "study.yaml", write_yaml(study.settings.model_dump(mode="json")))
+        started = time.monotonic()
+        train_all(steps, jobs=run.jobs)
+        note(f"trainings done ({time.monotonic() - started:.0f} s); testing {len(study.settings.systems)} systems")
+        results = study_results(study, steps, data, test, cache=run.embeddings)
+        results |= {
+            "synthetic": run.synthetic,
+            "command": run.command,
+            "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        }
+        results["corpus"] |= {"notes": list(run.notes), "licences": [dict(entry) for entry in run.licences]}
+        write_json(run.out / "results.json", results)
+        write_report(results, run.out / "report.html")
+        return results
+
+
+def plan(study: Study, run: StudyRun, corpus: str) -> list[Step]:
+    """All steps of all seeds, seed by seed, each after the one it starts from."""
+    steps: list[Step] = []
+    threads = run.threads or max(1, (os.cpu_count() or 1) // run.jobs)
+    for seed in range(study.settings.seeds):
+        by_system: dict[str, Step] = {}
+        for name in study.order():
+            settings = study.training(name, seed).model_copy(update={"threads": threads})
+            start = study.settings.systems[name].start
+            parent = by_system[start] if start else None
+            key = step_key(settings, corpus, parent.key if parent else None)
+            by_system[name] = Step(
+                system=name,
+                seed=seed,
+                settings=settings.model_dump(mode="json"),
+                folder=run.out / "systems" / f"{name}-seed{seed}-{key}",
+                key=key,
+                init=parent.folder if parent else None,
+                source=run.source,
+                test=study.settings.test.model_dump(mode="json"),
+                cache=run.embeddings,
+            )
+        steps.extend(by_system.values())
+    return steps
+
+
+def train_all(steps: Sequence[Step], *, jobs: int) -> None:
+    """Run the steps that are not done, `jobs` at a time, each when what it starts from is there."""
+    waiting = [step for step in steps if not step.done]
+    if len(waiting) < len(steps):
+        note(f"{len(steps) - len(waiting)} of {len(steps)} trainings were done before and are reused")
+    context = multiprocessing.get_context("spawn")
+    messages = context.Queue()
+    running: dict[str, BaseProcess] = {}
+    with progress_bar() as bar:
+        everything = bar.add_task("All trainings", total=sum(s.settings["steps"] for s in waiting), note="")
+        watch = _Watch(bar, everything)
+        try:
+            while waiting or running:
+                for step in _ready(waiting, running, jobs):
+                    waiting.remove(step)
+                    process: BaseProcess = context.Process(target=run_step, args=(step, messages), daemon=False)
+                    process.start()
+                    running[_name(step)] = process
+                    watch.start(step)
+                watch.hear(messages)
+                for name, process in list(running.items()):
+                    if not process.is_alive():
+                        process.join()
+                        watch.hear(messages)
+                        del running[name]
+                        watch.finish(name, process.exitcode)
+        except BaseException:
+            bar.stop()
+            _stop(running)
+            raise
+
+
+class _Watch:
+    """Turns workers' messages into progress bars, and failures into one error."""
+
+    def __init__(self, bar: Progress, everything: Any) -> None:
+        self.bar = bar
+        self.everything = everything
+        self.tasks: dict[str, Any] = {}
+        self.steps: dict[str, Step] = {}
+        self.ended: dict[str, str] = {}
+        self.seen: dict[str, int] = {}
+
+    def start(self, step: Step) -> None:
+        name = _name(step)
+        self.steps[name] = step
+        title = f"  {step.system}, seed {step.seed}"
+        self.tasks[name] = self.bar.add_task(title, total=step.settings["steps"], note="starting")
+
+    def hear(self, messages: Any) -> None:
+        """Take all messages that are there, waiting a moment for the first."""
+        wait = 0.2
+        while True:
+            try:
+                name, done, status = messages.get(timeout=wait)
+            except Empty:
+                return
+            wait = 0.0
+            if done < 0:
+                self.ended[name] = status
+                continue
+            self.bar.update(self.tasks[name], completed=done, note=status)
+            # A resumed training starts in the middle: its first message counts from there.
+            self.bar.advance(self.everything, done - self.seen.get(name, 0))
+            self.seen[name] = done
+
+    def finish(self, name: str, exit_code: int | None) -> None:
+        self.bar.remove_task(self.tasks[name])
+        ended = self.ended.get(name, f"failed: the worker process died (exit code {exit_code}); out of memory?")
+        if ended == "interrupted":
+            raise KeyboardInterrupt
+        if ended.startswith("failed: "):
+            raise ShortvoxError(f"{name}: {ended.removeprefix('failed: ')}")
+
+
+def _ready(waiting: Sequence[Step], running: Mapping[str, BaseProcess], jobs: int) -> list[Step]:
+    """The next steps whose ancestor is trained, as many as there is room for."""
+    free = jobs - len(running)
+    able = [s for s in waiting if s.init is None or (s.init / "step.json").exists()]
+    return able[: max(0, free)]
+
+
+def _stop(running: Mapping[str, BaseProcess]) -> None:
+    """Ask the workers to write a checkpoint and end; wait for them."""
+    if running:
+        note("stopping: waiting for the trainings to write their checkpoints; the same command continues from there")
+    for process in running.values():
+        process.terminate()
+    deadline = time.monotonic() + PATIENCE
+    for process in running.values():
+        process.join(max(0.0, deadline - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+
+
+def _name(step: Step) -> str:
+    return f"{step.system}#{step.seed}"
+
+
+@contextmanager
+def _only_one(out: Path) -> Iterator[None]:
+    """Refuse a second run in the same folder."""
+    with (out / ".lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ShortvoxError(f"{out}: another run is working in this folder; wait for it or choose another --out"
+                                ) from None
+        yield

@@ -1,0 +1,123 @@
+"""One training of a study, in a process of its own: train, calibrate, embed the test crops."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+from dataclasses import dataclass
+from multiprocessing.queues import Queue
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shortvox.config import parse
+from shortvox.errors import ShortvoxError
+from shortvox.evaluation.embeddings import embed
+from shortvox.evaluation.evaluate import TestSettings, calibrate
+from shortvox.evaluation.validation import Validator
+from shortvox.files import write_json
+from shortvox.memory import tune_allocator
+from shortvox.models.folder import SpeakerModel, load_model
+from shortvox.studies.data import DataSource
+from shortvox.training.data import TrainingData
+from shortvox.training.settings import TrainSettings
+from shortvox.training.trainer import OnStep, train
+
+# Settings that change how fast or how watched a training is, and not what it learns.
+BOOKKEEPING = ("device", "threads", "workers", "checkpoint_every", "tensorboard", "validation")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One system and seed. `key` identifies everything that its model depends on, its ancestors included."""
+
+    system: str
+    seed: int
+    settings: dict[str, Any]
+    folder: Path
+    key: str
+    init: Path | None
+    source: DataSource
+    test: dict[str, Any]
+    cache: Path
+
+    @property
+    def done(self) -> bool:
+        return (self.folder / "step.json").exists()
+
+
+def step_key(settings: TrainSettings, corpus: str, parent: str | None) -> str:
+    """Hash of what decides a trained model: settings, training data and the model it starts from."""
+    values = {k: v for k, v in settings.model_dump(mode="json").items() if k not in BOOKKEEPING}
+    values["validation_speakers"] = settings.validation.speakers
+    return hashlib.sha256(json.dumps([values, corpus, parent], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def train_and_calibrate(
+    settings: TrainSettings,
+    train_data: TrainingData,
+    validation: TrainingData | None,
+    out: Path,
+    *,
+    init: Path | None = None,
+    resume: bool = False,
+    test: TestSettings | None = None,
+    on_step: OnStep | None = None,
+) -> SpeakerModel:
+    """Train a model folder; with validation speakers, fit its calibration for the protocols and lengths of `test`."""
+    validator = None
+    if validation is not None and settings.validation.every:
+        validator = Validator(validation, utterances=settings.validation.utterances)
+    model = train(settings, train_data, out, init=init, resume=resume, validate=validator, on_step=on_step)
+    if int(os.environ.get("RANK", "0")) == 0:
+        fitted = {} if validation is None else calibrate(model, validation, test or TestSettings())
+        if validation is not None:
+            write_json(out / "calibration.json", fitted)
+        return load_model(out)
+    return model
+
+
+def run_step(step: Step, messages: Queue[tuple[str, int, Any]]) -> None:
+    """Body of a worker process. Reports ("step", …), ("done", …) or ("failed", one line)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and asks each worker to stop
+    tune_allocator()
+    parent = os.getppid()
+    name = f"{step.system}#{step.seed}"
+
+    def report(done: int, steps: int, status: str) -> None:
+        if os.getppid() != parent:  # nobody is left to train for
+            os.kill(os.getpid(), signal.SIGTERM)
+        messages.put((name, done, status))
+
+    try:
+        settings = parse(TrainSettings, step.settings, name)
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        data = step.source.open()
+        test_settings = parse(TestSettings, step.test, "test")
+        model = train_and_calibrate(
+            settings,
+            data.train,
+            data.validation,
+            step.folder,
+            init=step.init,
+            resume=True,
+            test=test_settings,
+            on_step=report,
+        )
+        test = step.source.test_set(data, test_settings)
+        crops = test.crops(test_settings)
+        for changed in ("none", "4khz") if test_settings.band_limited else ("none",):
+            messages.put((name, settings.steps, "embedding the test crops"))
+            embed(model, test.data.corpus, test.data.store, crops, changed=changed, cache=step.cache)
+        shutil.rmtree(step.folder / "checkpoints", ignore_errors=True)
+        write_json(step.folder / "step.json", {"system": step.system, "seed": step.seed, "key": step.key})
+        messages.put((name, -1, "done"))
+    except KeyboardInterrupt:
+        messages.put((name, -1, "interrupted"))
+    except ShortvoxError as error:
+        messages.put((name, -1, f"failed: {error}"))

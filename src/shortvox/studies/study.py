@@ -1,0 +1,155 @@
+"""A study as data: systems, how each is trained, and what is measured. Adding one adds no code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from shortvox.config import Settings, nearest_name, override_all, parse, read_yaml
+from shortvox.errors import ConfigError
+from shortvox.evaluation.evaluate import TestSettings
+from shortvox.training.crops import parse_crop
+from shortvox.training.settings import TrainSettings
+
+FOLDER = Path(__file__).parent
+
+
+class SystemSettings(Settings):
+    """One system of a study. `steps` is a number, a name from `budget`, or a sum such as T+S."""
+
+    about: str = ""
+    start: str | None = Field(None, description="the system whose model this one starts from")
+    steps: str | int
+    crop: str
+    head: Literal["trained", "frozen"] = "trained"
+    fewer_steps: bool = Field(False, description="shown, but trained for fewer steps than the rest")
+    set: dict[str, Any] = Field(default_factory=dict, description="further training settings, dotted keys")
+
+
+class NotesTable(Settings):
+    """The research notes' own figures, percent EER."""
+
+    about: str = ""
+    columns: tuple[str, ...]
+    rows: dict[str, tuple[float | None, ...]]
+
+
+class StudySettings(Settings):
+    """The whole of a study's YAML file, presets resolved."""
+
+    title: str
+    about: str
+    budget: dict[str, int]
+    seeds: int = Field(1, ge=1, le=100)
+    train: TrainSettings = TrainSettings()
+    systems: dict[str, SystemSettings] = Field(min_length=1)
+    test: TestSettings = TestSettings()
+    test_speakers: float = Field(0.2, gt=0, lt=1, description="share of speakers to test on, where no list is given")
+    compare: tuple[tuple[str, str], ...] | None = None
+    notes_table: NotesTable | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """A named study with its resolved settings."""
+
+    name: str
+    settings: StudySettings
+
+    def steps(self, system: str) -> int:
+        """Steps of one system's own training."""
+        text = str(self.settings.systems[system].steps)
+        total = 0
+        for term in text.replace(" ", "").split("+"):
+            if re.fullmatch(r"\d+", term):
+                total += int(term)
+            elif term in self.settings.budget:
+                total += self.settings.budget[term]
+            else:
+                raise ConfigError(f"study {self.name}: systems.{system}.steps: '{term}' is no number and not in budget"
+                                  f"{nearest_name(term, self.settings.budget)}")
+        return total
+
+    def total_steps(self, system: str) -> int:
+        """Steps along the whole line of ancestors."""
+        start = self.settings.systems[system].start
+        return self.steps(system) + (self.total_steps(start) if start else 0)
+
+    def order(self) -> tuple[str, ...]:
+        """Systems, each after the one it starts from. Raises ConfigError for an unknown start or a circle."""
+        placed: list[str] = []
+        waiting = dict(self.settings.systems)
+        while waiting:
+            ready = [name for name, s in waiting.items() if s.start is None or s.start in placed]
+            if not ready:
+                name, system = next(iter(waiting.items()))
+                raise ConfigError(f"study {self.name}: systems.{name}.start: '{system.start}' is unknown or leads back")
+            placed.extend(ready)
+            waiting = {name: s for name, s in waiting.items() if name not in ready}
+        return tuple(placed)
+
+    def training(self, system: str, seed: int) -> TrainSettings:
+        """The resolved training settings of one system and seed."""
+        own = self.settings.systems[system]
+        values = {
+            **self.settings.train.model_dump(),
+            "seed": seed,
+            "steps": self.steps(system),
+            "crop": own.crop,
+        }
+        changes = {"transfer.head": own.head, **own.set}
+        return parse(TrainSettings, override_all(values, changes), f"study {self.name}: systems.{system}")
+
+
+def study_names() -> tuple[str, ...]:
+    return tuple(sorted(path.stem.replace("_", "-") for path in FOLDER.glob("*.yaml")))
+
+
+def list_studies() -> list[dict[str, Any]]:
+    """Name, question, systems and presets of every study that comes with the package."""
+    listed = []
+    for name in study_names():
+        values = read_yaml(FOLDER / f"{name.replace('-', '_')}.yaml")
+        listed.append({"name": name, "about": values["about"], "systems": list(values["systems"]),
+                       "presets": list(values.get("presets", {}))})
+    return listed
+
+
+def _only(study: str, systems: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The named systems, in the study's own order."""
+    for name in names:
+        if name not in systems:
+            raise ConfigError(f"study {study}: only: no system '{name}'{nearest_name(name, systems)}")
+    return {name: system for name, system in systems.items() if name in names}
+
+
+def load_study(name: str, *, preset: str | None = None, changes: Mapping[str, Any] | None = None) -> Study:
+    """A study by name, or by the path of a YAML file, with a preset and then dotted `changes` laid over it.
+
+    Names of the budget may be changed without their prefix (`T=100`); `only` keeps some of the systems.
+    Raises ConfigError for an unknown study, preset or key.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name.replace('-', '_')}.yaml"
+    if not path.exists() and path.parent == FOLDER:
+        raise ConfigError(f"no study '{name}'{nearest_name(name, study_names())}")
+    values = read_yaml(path)
+    presets = values.pop("presets", {})
+    if preset is not None:
+        if preset not in presets:
+            raise ConfigError(f"study {name}: no preset '{preset}'{nearest_name(preset, presets)}")
+        values = override_all(values, presets[preset])
+    in_budget = {f"budget.{key}" if key in values.get("budget", {}) else key: value
+                 for key, value in (changes or {}).items()}
+    values = override_all(values, in_budget)
+    if "only" in values:
+        values["systems"] = _only(name, values["systems"], values.pop("only"))
+    study = Study(path.stem.replace("_", "-"), parse(StudySettings, values, f"study {name}"))
+    for system in study.order():
+        parse_crop(study.training(system, 0).crop)
+    study.settings.test.names()
+    return study
