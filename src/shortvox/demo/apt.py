@@ -177,4 +177,5 @@ def _complaint(text: str) -> str:
     """apt's first error line, without addresses."""
     lines = [line for line in text.splitlines() if line.startswith(("E:", "W:", "dpkg-deb:"))]
     line = next((line for line in lines if line.startswith("E:")), lines[0] if lines else "")
-    return re.sub(r"\S+://\S+", "a source", line.partition(":")[2]).strip()
+    plain = re.sub(r"\S+://\S+", "a source", line.partition(":")[2])
+    return re.sub(r"resolving '[^']*'", "resolving its name", plain).strip()

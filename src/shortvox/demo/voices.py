@@ -74,7 +74,7 @@ def _best(folder: Path, building: Path, seed: int) -> _Made:
         made = recorded.build(folder / "packages", building, seed=seed, least_speakers=LEAST_SPEAKERS)
         return _Made(False, [asdict(licence) for licence in made.licences], list(made.notes))
     except Unavailable as reason:
-        note(f"demo voices: {reason}; making SYNTHETIC voices instead")
+        note(f"demo voices: {reason}; making SYNTHETIC voices instead (to try again later, delete {folder / _MARK})")
         shutil.rmtree(building)
         building.mkdir()
         return _synthetic(building, seed, str(reason))
@@ -82,7 +82,7 @@ def _best(folder: Path, building: Path, seed: int) -> _Made:
 
 def _synthetic(building: Path, seed: int, reason: str) -> _Made:
     made = synthetic.build(building, seed=seed)
-    return _Made(True, [made.licence], [f"SYNTHETIC voices, not people: {reason}.", *made.notes])
+    return _Made(True, [made.licence], [f"SYNTHETIC voices, not people: {reason.removesuffix('.')}.", *made.notes])
 
 
 def _read_mark(folder: Path, request: dict[str, Any]) -> DemoVoices | None:
