@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from shortvox.config import Settings
-from shortvox.evaluation.durations import DurationGrid, ScoreSet, TrialSetup, by_column, duration_grid
+from shortvox.evaluation.durations import DurationGrid, Grid, ScoreSet, TrialSetup, by_column, duration_grid
 from shortvox.evaluation.embeddings import Embeddings, embed
 from shortvox.evaluation.protocols import FULL, Protocol, SideCrops, length_samples, parse_lengths, protocol
 from shortvox.evaluation.trials import Trials, make_trials
@@ -75,12 +75,12 @@ class TestSet:
     def cuts(self, how: Protocol, length: str, crop_seeds: int) -> list[SideCrops]:
         return how.cut(self.data.corpus, self.data.store, length, crop_seeds)
 
-    def crops(self, settings: TestSettings) -> list[Crop]:
-        """Every crop that the settings' protocols and lengths need, of utterances that occur in a trial."""
+    def crops(self, settings: TestSettings, protocols: Sequence[str] | None = None) -> list[Crop]:
+        """Every crop that the protocols (the settings' own by default) need, of utterances that occur in a trial."""
         used = self.used()
         sides = [
             side
-            for name in settings.protocols
+            for name in (settings.protocols if protocols is None else protocols)
             for length in (*settings.names(), FULL)
             for cut in self.cuts(protocol[name], length, settings.crop_seeds)
             for side in (cut.enrol, cut.test)
@@ -127,28 +127,40 @@ def evaluate(
     return {"protocols": objects}
 
 
+def embed_test(
+    model: SpeakerModel,
+    test: TestSet,
+    settings: TestSettings,
+    *,
+    cache: Path | None,
+    on_batch: Callable[[int], None] | None = None,
+) -> dict[str, Embeddings]:
+    """Embeddings of all test crops by change of the audio: `none`, and if asked for `4khz` (first protocol only)."""
+    needed = {"none": test.crops(settings)}
+    if settings.band_limited:
+        needed["4khz"] = test.crops(settings, settings.protocols[:1])
+    return {
+        changed: embed(model, test.data.corpus, test.data.store, crops, changed=changed, cache=cache, on_batch=on_batch)
+        for changed, crops in needed.items()
+    }
+
+
 def _embed_system(
     name: str, system: System, test: TestSet, settings: TestSettings, cache: Path | None
-) -> dict[str, list[Embeddings]]:
-    """Embeddings per training seed, of the audio as it is and, if asked for, limited to 4 kHz."""
-    crops = test.crops(settings)
-    changes = ["none", "4khz"] if settings.band_limited else ["none"]
+) -> list[dict[str, Embeddings]]:
+    """Embeddings for each training seed."""
     with progress_bar(transient=True) as bar:
-        task = bar.add_task(f"Embedding {name}", total=len(crops) * len(changes) * len(system.models), note="")
-        return {
-            changed: [
-                embed(model, test.data.corpus, test.data.store, crops, changed=changed, cache=cache,
-                      on_batch=lambda done: bar.advance(task, done))
-                for model in system.models
-            ]
-            for changed in changes
-        }
+        task = bar.add_task(f"Embedding {name}", total=None, note="")
+        return [
+            embed_test(model, test, settings, cache=cache, on_batch=lambda done: bar.advance(task, done))
+            for model in system.models
+        ]
 
 
 def _one_protocol(
     how: Protocol,
     systems: Mapping[str, System],
-    embedded: Mapping[str, dict[str, list[Embeddings]]],
+    embedded: Mapping[str, Sequence[Mapping[str, Embeddings]]],
     test: TestSet,
     settings: TestSettings,
     pairs: Sequence[tuple[str, str]] | None,
@@ -191,7 +203,7 @@ def _one_protocol(
 
 def score_set(
     system: System,
-    embedded: Mapping[str, list[Embeddings]],
+    embedded: Sequence[Mapping[str, Embeddings]],
     test: TestSet,
     how: Protocol,
     length: str,
@@ -201,14 +213,17 @@ def score_set(
     cuts = test.cuts(how, length, settings.crop_seeds)
     calibrations = [calibration_for(model, how.name, length) for model in system.models]
     known = tuple(c for c in calibrations if c is not None)
+
+    def scores(changed: str) -> Grid:
+        return tuple(tuple(cosine_scores(seed[changed], cut, test.trials) for cut in cuts) for seed in embedded)
+
+    limited = settings.band_limited and how.name == settings.protocols[0]
     return ScoreSet(
-        scores=tuple(tuple(cosine_scores(e, cut, test.trials) for cut in cuts) for e in embedded["none"]),
+        scores=scores("none"),
         seeds=system.seeds,
         calibrations=known if len(known) == len(calibrations) else None,
-        band_limited=tuple(tuple(cosine_scores(e, cut, test.trials) for cut in cuts) for e in embedded["4khz"])
-        if "4khz" in embedded
-        else None,
-        spread_degrees=float(np.mean([spread_degrees(e, cuts, test) for e in embedded["none"]])),
+        band_limited=scores("4khz") if limited else None,
+        spread_degrees=float(np.mean([spread_degrees(seed["none"], cuts, test) for seed in embedded])),
     )
 
 
@@ -242,7 +257,10 @@ def spread_degrees(embeddings: Embeddings, cuts: Sequence[SideCrops], test: Test
 
 def calibrate(model: SpeakerModel, data: TrainingData, settings: TestSettings) -> dict[str, Any]:
     """Affine calibrations for every protocol and length, fitted on `data`: the content of `calibration.json`."""
-    test = TestSet.make(data, settings.model_copy(update={"max_nontarget": CALIBRATION_TRIALS, "same_gender": False}))
+    settings = settings.model_copy(
+        update={"max_nontarget": CALIBRATION_TRIALS, "same_gender": False, "crop_seeds": 1}
+    )
+    test = TestSet.make(data, settings)
     embeddings = embed(model, data.corpus, data.store, test.crops(settings))
     fitted: dict[str, dict[str, Any]] = {}
     for name in settings.protocols:

@@ -16,8 +16,7 @@ import torch
 
 from shortvox.config import parse
 from shortvox.errors import ShortvoxError
-from shortvox.evaluation.embeddings import embed
-from shortvox.evaluation.evaluate import TestSettings, calibrate
+from shortvox.evaluation.evaluate import TestSettings, calibrate, embed_test
 from shortvox.evaluation.validation import Validator
 from shortvox.files import write_json
 from shortvox.memory import tune_allocator
@@ -110,10 +109,8 @@ def run_step(step: Step, messages: Queue[tuple[str, int, Any]]) -> None:
             on_step=report,
         )
         test = step.source.test_set(data, test_settings)
-        crops = test.crops(test_settings)
-        for changed in ("none", "4khz") if test_settings.band_limited else ("none",):
-            messages.put((name, settings.steps, "embedding the test crops"))
-            embed(model, test.data.corpus, test.data.store, crops, changed=changed, cache=step.cache)
+        messages.put((name, settings.steps, "embedding the test crops"))
+        embed_test(model, test, test_settings, cache=step.cache)
         shutil.rmtree(step.folder / "checkpoints", ignore_errors=True)
         write_json(step.folder / "step.json", {"system": step.system, "seed": step.seed, "key": step.key})
         messages.put((name, -1, "done"))
