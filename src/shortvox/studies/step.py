@@ -26,9 +26,6 @@ from shortvox.training.data import TrainingData
 from shortvox.training.settings import TrainSettings
 from shortvox.training.trainer import OnStep, train
 
-# Settings that change how fast or how watched a training is, and not what it learns.
-BOOKKEEPING = ("device", "threads", "workers", "checkpoint_every", "tensorboard", "validation")
-
 
 @dataclass(frozen=True)
 class Step:
@@ -51,9 +48,7 @@ class Step:
 
 def step_key(settings: TrainSettings, corpus: str, parent: str | None) -> str:
     """Hash of what decides a trained model: settings, training data and the model it starts from."""
-    values = {k: v for k, v in settings.model_dump(mode="json").items() if k not in BOOKKEEPING}
-    values["validation_speakers"] = settings.validation.speakers
-    return hashlib.sha256(json.dumps([values, corpus, parent], sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps([settings.essential(), corpus, parent], sort_keys=True).encode()).hexdigest()[:12]
 
 
 def train_and_calibrate(

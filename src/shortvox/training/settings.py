@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -66,3 +66,8 @@ class TrainSettings(Settings):
     workers: int = Field(0, ge=0, description="processes that prepare batches")
     checkpoint_every: int = Field(50, ge=1)
     tensorboard: bool = False
+
+    def essential(self) -> dict[str, Any]:
+        """What decides the trained weights, JSON-safe: everything but where, how fast and how watched it runs."""
+        bookkeeping = {"device", "threads", "workers", "checkpoint_every", "tensorboard", "validation"}
+        return self.model_dump(mode="json", exclude=bookkeeping)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from shortvox.config import write_yaml
+from shortvox.config import read_yaml, write_yaml
 from shortvox.errors import ConfigError, ModelError, ShortvoxError
 from shortvox.files import ensure_writable, write_json, write_text
 from shortvox.frontend.specaugment import spec_augment
@@ -120,7 +120,7 @@ def train(
         if settings.batch % (place.ranks * settings.accumulate):
             raise ConfigError(f"batch: {settings.batch} cannot be dealt to {place.ranks} ranks in "
                               f"{settings.accumulate} parts each; choose a multiple")
-        _check_folder(out, settings, init, resume, place)
+        _check_folder(out, settings, data, init, resume, place)
         if resume and (out / "config.yaml").exists():
             return load_model(out)
         model = _initial_model(settings, data, init).to(place.device)
@@ -226,25 +226,22 @@ def _learn(
     return total
 
 
-def _check_folder(out: Path, settings: TrainSettings, init: Path | None, resume: bool, place: Placement) -> None:
+def _check_folder(
+    out: Path, settings: TrainSettings, data: TrainingData, init: Path | None, resume: bool, place: Placement
+) -> None:
     """Refuse to mix two trainings in one folder; write down what this one is."""
-    started = out / "training.yaml"
-    described = write_yaml({**settings.model_dump(mode="json"), "init": str(init) if init else None})
     if not place.leads:
         return
-    if started.exists() and not resume:
+    described = out / "training.yaml"
+    identity = {"essential": settings.essential(), "init": str(init) if init else None,
+                "corpus": data.corpus.fingerprint()}
+    if described.exists() and not resume:
         raise ModelError(f"{out}: already holds a training; add --resume to continue it or choose another --out")
-    if started.exists() and _essential(started.read_text(encoding="utf-8")) != _essential(described):
-        raise ModelError(f"{out}/training.yaml: the training in this folder has other settings; resume with the same "
-                         "ones or choose another --out")
+    if described.exists() and read_yaml(described).get("identity") != identity:
+        raise ModelError(f"{described}: the training in this folder has other settings, another --init or another "
+                         "corpus; resume with the same ones or choose another --out")
     ensure_writable(out)
-    write_text(started, described)
-
-
-def _essential(described: str) -> list[str]:
-    """The settings that decide the weights; device, threads and bookkeeping may change between runs."""
-    free = ("device:", "threads:", "workers:", "checkpoint_every:", "tensorboard:")
-    return [line for line in described.splitlines() if not line.startswith(free)]
+    write_text(described, write_yaml({"settings": settings.model_dump(mode="json"), "identity": identity}))
 
 
 def _initial_model(settings: TrainSettings, data: TrainingData, init: Path | None) -> SpeakerModel:
