@@ -16,7 +16,7 @@ from shortvox.errors import ConfigError
 class Settings(BaseModel):
     """Base of every settings class: immutable, and no key is ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 S = TypeVar("S", bound=Settings)
@@ -63,6 +63,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         place = f", line {line + 1}" if line is not None else ""
         raise ConfigError(f"{path}{place}: not valid YAML") from None
+    except ValueError as error:  # a date such as 2020-13-45
+        raise ConfigError(f"{path}: not valid YAML ({error})") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected 'key: value' lines at the top")
     return content
@@ -95,7 +97,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
             raise ConfigError(f"--set {text}: expected key=value, as in --set optimiser.lr=0.001")
         try:
             parsed[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):
             raise ConfigError(f"--set {text}: the value is not valid YAML") from None
     return parsed
 

@@ -19,12 +19,12 @@ from shortvox.corpora.corpus import load_corpora
 from shortvox.errors import ConfigError, ModelError
 from shortvox.evaluation.evaluate import System, TestSet, TestSettings
 from shortvox.evaluation.evaluate import evaluate as evaluate_systems
-from shortvox.evaluation.protocols import parse_lengths, protocol
+from shortvox.evaluation.protocols import parse_lengths
 from shortvox.evaluation.trials import read_trials
 from shortvox.files import ensure_writable, write_atomic, write_json
 from shortvox.models import parameter_count
 from shortvox.models.embedding import embed_crops, whole
-from shortvox.models.folder import SpeakerModel, load_model
+from shortvox.models.folder import SpeakerModel, load_model, read_history
 from shortvox.progress import note, progress_bar
 from shortvox.report.render import write_report
 from shortvox.report.tables import results_table
@@ -47,8 +47,6 @@ def evaluate(
 ) -> None:
     """EER, minDCF and calibrated costs of models at every length of test speech, with intervals."""
     chosen = tuple(protocols or ("full-short", "short-short"))
-    for name in chosen:
-        protocol[name]  # an unknown one must fail before any work
     values = {"protocols": chosen, "lengths": parse_lengths(lengths)}
     settings = parse(TestSettings, override_all(values, parse_assignments(set_ or [])), "evaluate")
     systems = {_unique(folder, model): _system(load_model(folder), folder) for folder in model}
@@ -89,6 +87,9 @@ def embed(
 ) -> None:
     """Write the unit-length embedding of every utterance, whole, as Parquet."""
     loaded = load_model(model)
+    if out.is_dir():
+        raise ConfigError(f"{out}: is a folder; --out names the Parquet file to write")
+    ensure_writable(out.absolute().parent)
     data = TrainingData.open(load_corpora(corpus), cache)
     crops = [whole(data.store, position) for position in range(len(data.corpus))]
     with progress_bar() as bar:
@@ -114,8 +115,7 @@ def _unique(folder: Path, folders: list[Path]) -> str:
 
 
 def _system(model: SpeakerModel, folder: Path) -> System:
-    history = folder / "training.json"
-    known = json.loads(history.read_text(encoding="utf-8")) if history.exists() else {}
+    known = read_history(folder)
     return System(
         models=(model,),
         facts={"total_steps": known.get("step"), "seconds_heard": known.get("seconds_heard"),

@@ -23,7 +23,7 @@ def metrics(
         Path | None, typer.Option(help="Speaker of each utterance (two columns, or a manifest.csv).")
     ] = None,
     draws: Annotated[int, typer.Option(min=100, help="Bootstrap draws.")] = DRAWS,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     det: Annotated[Path | None, typer.Option(help="Write the DET curve to this SVG file.")] = None,
 ) -> None:
     """EER, minDCF, actDCF, Cllr and minCllr of a score file, with 95 % intervals."""

@@ -12,6 +12,7 @@ from shortvox.cli.options import AsJson, Cache, Corpora, Set
 from shortvox.config import override_all, parse, parse_assignments, read_yaml
 from shortvox.corpora.corpus import load_corpora
 from shortvox.files import ensure_writable
+from shortvox.models.folder import read_history
 from shortvox.progress import note, progress_bar
 from shortvox.studies.step import train_and_calibrate
 from shortvox.training.data import TrainingData
@@ -45,7 +46,7 @@ def train(
             resume=resume,
             on_step=lambda done, steps, status: bar.update(task, completed=done, note=status),
         )
-    history = json.loads((out / "training.json").read_text(encoding="utf-8"))
+    history = read_history(out)
     note(f"model written to {out}; {history['wrapped']} crops came from files shorter than the crop and were wrapped")
     if as_json:
         print(json.dumps({"model": str(out), **{k: history[k] for k in ("step", "seconds_heard", "wall_seconds",

@@ -128,7 +128,11 @@ def resampled_length(frames: int, rate: int) -> int:
 
 @contextmanager
 def _open(path: Path) -> Iterator[Source]:
-    if not path.is_file():
+    try:
+        found = path.is_file()
+    except OSError as error:  # a name that no file can have
+        raise AudioFault(path, "missing", error.strerror or "no such file") from None
+    if not found:
         raise AudioFault(path, "missing", "no such file")
     if path.stat().st_size == 0:
         raise AudioFault(path, "empty", "0 bytes")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field, field_validator
 
 from shortvox.config import Settings
 from shortvox.evaluation.durations import DurationGrid, Grid, ScoreSet, TrialSetup, by_column, duration_grid
@@ -28,14 +29,21 @@ class TestSettings(Settings):
 
     __test__ = False  # pytest: not a test class
 
-    protocols: tuple[str, ...] = ("full-short", "short-short")
+    protocols: tuple[str, ...] = Field(("full-short", "short-short"), min_length=1)
     lengths: tuple[str | float, ...] = (FULL, "5", "3", "2", "1.5", "1")
-    crop_seeds: int = 5
-    max_nontarget: int = 40_000
+    crop_seeds: int = Field(5, ge=1, le=100)
+    max_nontarget: int = Field(40_000, ge=1)
     same_gender: bool = False
     band_limited: bool = False
-    draws: int = 1000
-    seed: int = 0
+    draws: int = Field(1000, ge=100, le=100_000)
+    seed: int = Field(0, ge=0)
+
+    @field_validator("protocols")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            protocol[name]  # an unknown one must fail before any work
+        return names
 
     def names(self) -> tuple[str, ...]:
         return parse_lengths(self.lengths)
@@ -223,7 +231,7 @@ def score_set(
         seeds=system.seeds,
         calibrations=known if len(known) == len(calibrations) else None,
         band_limited=scores("4khz") if limited else None,
-        spread_degrees=float(np.mean([spread_degrees(seed["none"], cuts, test) for seed in embedded])),
+        spread_degrees=_mean([spread_degrees(seed["none"], cuts, test) for seed in embedded]),
     )
 
 
@@ -236,8 +244,11 @@ def cosine_scores(embeddings: Embeddings, cut: SideCrops, trials: Trials) -> np.
     return np.einsum("nd,nd->n", a[enrol_row], b[test_row]).astype(np.float64)
 
 
-def spread_degrees(embeddings: Embeddings, cuts: Sequence[SideCrops], test: TestSet) -> float:
-    """Mean angle between a cropped embedding and the speaker's centroid of the *other* whole utterances."""
+def spread_degrees(embeddings: Embeddings, cuts: Sequence[SideCrops], test: TestSet) -> float | None:
+    """Mean angle between a cropped embedding and the speaker's centroid of the *other* whole utterances.
+
+    None where no speaker has several utterances in the trials.
+    """
     used = test.used()
     names = np.array(test.speakers)[used]
     full = test.cuts(protocol["full-short"], FULL, 1)[0].enrol
@@ -246,6 +257,8 @@ def spread_degrees(embeddings: Embeddings, cuts: Sequence[SideCrops], test: Test
     sums = np.zeros((speaker.max() + 1, whole_vectors.shape[1]))
     np.add.at(sums, speaker, whole_vectors)
     several = np.bincount(speaker)[speaker] > 1
+    if not several.any():
+        return None
     centroids = sums[speaker] - whole_vectors
     angles = []
     for cut in cuts:
@@ -253,6 +266,11 @@ def spread_degrees(embeddings: Embeddings, cuts: Sequence[SideCrops], test: Test
         cosine = np.einsum("nd,nd->n", vectors, centroids) / np.linalg.norm(centroids, axis=1).clip(1e-9)
         angles.append(np.degrees(np.arccos(cosine[several].clip(-1, 1))).mean())
     return float(np.mean(angles))
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def calibrate(model: SpeakerModel, data: TrainingData, settings: TestSettings) -> dict[str, Any]:

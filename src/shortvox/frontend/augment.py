@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from scipy import fft
 
 from shortvox.config import Settings
@@ -28,6 +28,15 @@ Kind = Callable[["Augmenter", np.ndarray, int, np.random.Generator], np.ndarray]
 kind: Registry[Kind] = Registry("augmentation")
 
 
+def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError("the lower bound comes first")
+    return bounds
+
+
+Decibels = Annotated[tuple[float, float], AfterValidator(_ordered)]
+
+
 class AugmentSettings(Settings):
     """What is done to a training crop; each crop is either left clean or gets one of the kinds that are on."""
 
@@ -37,10 +46,12 @@ class AugmentSettings(Settings):
     music: tuple[Path, ...] = ()
     rirs: tuple[Path, ...] = Field((), description="folders of room impulse responses; none: simulated rooms")
     rooms: int = Field(100, ge=1, description="simulated rooms, where no folder of responses is given")
-    noise_snr: tuple[float, float] = (0.0, 15.0)
-    babble_snr: tuple[float, float] = (13.0, 20.0)
-    music_snr: tuple[float, float] = (5.0, 15.0)
-    speeds: tuple[float, ...] = Field((1.0,), description="0.9 and 1.1 add each speaker as two new ones")
+    noise_snr: Decibels = (0.0, 15.0)
+    babble_snr: Decibels = (13.0, 20.0)
+    music_snr: Decibels = (5.0, 15.0)
+    speeds: tuple[Annotated[float, Field(ge=0.5, le=2)], ...] = Field(
+        (1.0,), min_length=1, description="0.9 and 1.1 add each speaker as two new ones"
+    )
     time_frames: int = Field(10, ge=0, description="SpecAugment: widest blank in time")
     frequency_bands: int = Field(8, ge=0, description="SpecAugment: widest blank in frequency")
 
@@ -57,20 +68,16 @@ class Augmenter:
         for folder in (*settings.noise, *settings.music, *settings.rirs):
             if not folder.is_dir():
                 raise ConfigError(f"augment: {folder}: no such folder")
+        self.noises = Bank(settings.noise)
+        self.musics = Bank(settings.music)
+        if "music" in settings.kinds and not settings.music:
+            raise ConfigError("augment.kinds: 'music' needs a folder in augment.music")
 
     def __call__(self, waveform: np.ndarray, position: int, rng: np.random.Generator) -> np.ndarray:
         """(samples,) -> (samples,); `position` is the utterance, so that babble is made of other speakers."""
         if not self._kinds or rng.random() >= self.settings.probability:
             return waveform
         return self._kinds[rng.integers(len(self._kinds))](self, waveform, position, rng)
-
-    @cached_property
-    def noises(self) -> Bank:
-        return Bank(self.settings.noise)
-
-    @cached_property
-    def musics(self) -> Bank:
-        return Bank(self.settings.music)
 
     @cached_property
     def responses(self) -> list[np.ndarray]:
@@ -120,8 +127,6 @@ def add_noise(augmenter: Augmenter, waveform: np.ndarray, position: int, rng: np
 
 @kind("music")
 def add_music(augmenter: Augmenter, waveform: np.ndarray, position: int, rng: np.random.Generator) -> np.ndarray:
-    if not augmenter.musics.paths:
-        raise ConfigError("augment.kinds: 'music' needs a folder in augment.music")
     return mix(waveform, augmenter.musics.crop(len(waveform), rng), rng.uniform(*augmenter.settings.music_snr))
 
 

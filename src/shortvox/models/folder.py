@@ -10,15 +10,16 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from shortvox.config import Settings, parse, read_yaml, write_yaml
-from shortvox.errors import ModelError
-from shortvox.files import ensure_writable, write_atomic, write_json, write_text
+from shortvox.errors import ModelError, ScoreError
+from shortvox.files import ensure_writable, write_bytes, write_json, write_text
 from shortvox.frontend.frontend import FrontEnd, FrontEndSettings
 from shortvox.heads import Head, HeadSettings, head
 from shortvox.models import Backbone, backbone, parameter_count
+from shortvox.scoring.calibration import Calibration
 
 FORMAT = 1
 FILES = ("model.safetensors", "config.yaml", "speakers.txt")
@@ -107,7 +108,7 @@ def save_model(folder: Path, model: SpeakerModel, *, card: str, calibration: dic
     """Write the folder; `config.yaml` comes last, so a folder that has it is whole."""
     ensure_writable(folder)
     tensors = {name: tensor.cpu().contiguous() for name, tensor in model.tensors().items()}
-    write_atomic(folder / "model.safetensors", lambda path: save_file(tensors, path))
+    write_bytes(folder / "model.safetensors", save(tensors))
     write_text(folder / "speakers.txt", "".join(f"{name}\n" for name in model.speakers))
     write_text(folder / "card.md", card)
     if calibration is not None:
@@ -133,12 +134,13 @@ def load_model(folder: Path) -> SpeakerModel:
             "train it again or use the version of shortvox that wrote it"
         )
     settings = parse(ModelFile, values, f"{folder}/config.yaml").model
-    speakers = tuple((folder / "speakers.txt").read_text(encoding="utf-8").splitlines())
+    speakers = _read_speakers(folder / "speakers.txt")
     generator_state = torch.get_rng_state()
     model = SpeakerModel.fresh(settings, speakers)
     torch.set_rng_state(generator_state)
     try:
-        model.load_tensors(load_file(folder / "model.safetensors"))
+        tensors = load_file(folder / "model.safetensors")
+        model.load_tensors(tensors)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{folder}/model.safetensors: damaged ({error}); copy or train it again") from None
     except RuntimeError:
@@ -146,18 +148,50 @@ def load_model(folder: Path) -> SpeakerModel:
             f"{folder}/model.safetensors: the weights do not fit backbone {settings.backbone} with "
             f"{len(speakers)} head rows; config.yaml, speakers.txt and the weights must come from one training"
         ) from None
+    broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+    if broken:
+        raise ModelError(f"{folder}/model.safetensors: {broken[0]} holds values that are not finite; train it again")
     return SpeakerModel(**{**model.__dict__, "calibration": _read_calibration(folder)}).eval()
+
+
+def read_history(folder: Path) -> dict[str, Any]:
+    """What `training.json` says of the training that made the model; {} for a model that came without it."""
+    path = folder / "training.json"
+    return _read_json(path, "delete it to work without the training's history") if path.exists() else {}
+
+
+def _read_speakers(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(path.read_bytes().decode("utf-8").split("\n")[:-1])
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}); copy the model again") from None
 
 
 def _read_calibration(folder: Path) -> dict[str, Any] | None:
     path = folder / "calibration.json"
     if not path.exists():
         return None
+    remedy = "delete it to work without calibration"
+    content = _read_json(path, remedy)
+    try:
+        for fitted in content["protocols"].values():
+            for length, values in fitted.items():
+                float(length.replace("full", "inf"))
+                Calibration.from_json(values, str(path))
+    except (KeyError, ValueError, AttributeError, ScoreError):
+        raise ModelError(f"{path}: not a calibration of this version; {remedy}") from None
+    return content
+
+
+def _read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """The object in a JSON file of a model folder; raises ModelError naming the remedy."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise ModelError(f"{path}: not valid JSON; delete it to work without calibration") from None
-    return content if isinstance(content, dict) else None
+        content = None
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: not valid JSON; {remedy}")
+    return content
 
 
 def write_card(model: SpeakerModel, *, trained_on: str, steps: int, seconds: float) -> str:

@@ -242,8 +242,9 @@ def panels(view: View, name: str) -> list[Chart]:
         for length in view.lengths
         if (value := view.eer(system, length)) is not None
     ]
+    top = 1.04 * max([*highs, 1.0])
     drawn = (
-        [panel(view, system, 1.04 * max(highs), f"{name}-{position}") for position, system in enumerate(view.systems)]
+        [panel(view, system, top, f"{name}-{position}") for position, system in enumerate(view.systems)]
         if highs
         else []
     )

@@ -14,6 +14,7 @@ from shortvox.evaluation.trials import read_trials
 from shortvox.training.data import TrainingData
 
 FEWEST_TEST_SPEAKERS = 2
+FEWEST_VALIDATION_SPEAKERS = 2  # with fewer there is no validation and no calibration
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,11 @@ class DataSource:
                 f"{train.corpus.name}: {len(train.corpus.speakers)} training and {len(test.corpus.speakers)} test "
                 "speakers; a study needs at least two of each"
             )
-        validation_speakers = min(self.validation_speakers, len(train.corpus.speakers) // 4)
-        rest, validation = train.hold_out(validation_speakers)
-        return StudyData(rest, validation if validation_speakers else None, test)
+        several = sum(len(positions) > 1 for positions in train.corpus.by_speaker().values())
+        count = min(self.validation_speakers, several, len(train.corpus.speakers) // 4)
+        if count < FEWEST_VALIDATION_SPEAKERS:
+            return StudyData(train, None, test)
+        return StudyData(*train.hold_out(count), test)
 
     def test_set(self, data: StudyData, settings: TestSettings) -> TestSet:
         trials = None if self.trials is None else read_trials(self.trials, data.test.corpus)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from shortvox import __version__
 from shortvox.evaluation.evaluate import System, TestSet, evaluate
 from shortvox.heads import prototype_angles
 from shortvox.models import parameter_count
-from shortvox.models.folder import SpeakerModel, load_model
+from shortvox.models.folder import SpeakerModel, load_model, read_history
 from shortvox.studies.data import StudyData
 from shortvox.studies.step import Step
 from shortvox.studies.study import Study
@@ -25,7 +24,7 @@ def study_results(
 ) -> dict[str, Any]:
     """Figures, comparisons and facts of a study whose steps are all done."""
     models = {(step.system, step.seed): load_model(step.folder) for step in steps}
-    histories = {(step.system, step.seed): _history(step.folder) for step in steps}
+    histories = {(step.system, step.seed): read_history(step.folder) for step in steps}
     seeds = range(study.settings.seeds)
     systems = {
         name: System(
@@ -89,10 +88,6 @@ def _drift(teacher: SpeakerModel, student: SpeakerModel) -> float:
     old, new = zip(*shared, strict=True)
     angles = prototype_angles(teacher.head.weight.detach()[list(old)], student.head.weight.detach()[list(new)])
     return float(angles.mean())
-
-
-def _history(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "training.json").read_text(encoding="utf-8"))
 
 
 def _described(data: TrainingData) -> dict[str, Any]:

@@ -11,6 +11,8 @@ import numpy as np
 from shortvox.errors import ConfigError
 from shortvox.frontend.fbank import HOP, SAMPLE_RATE
 
+LONGEST = 3600.0  # seconds
+
 
 class CropPolicy(Protocol):
     def samples(self, rng: np.random.Generator) -> int | None:
@@ -55,6 +57,7 @@ def parse_crop(text: str) -> CropPolicy:
     unit = 1.0 if match[3] == "s" else HOP / SAMPLE_RATE
     first = float(match[1]) * unit
     last = float(match[2]) * unit if match[2] else first
-    if not HOP / SAMPLE_RATE <= first <= last:
-        raise ConfigError(f"crop: '{text}' must run from at least one frame (0.01 s) up to something no shorter")
+    if not HOP / SAMPLE_RATE <= first <= last <= LONGEST:
+        raise ConfigError(f"crop: '{text}' must run from at least one frame (0.01 s) up to something no shorter, and "
+                          f"at most {LONGEST:g} s")
     return FixedCrop(first) if first == last else RandomCrop(first, last)

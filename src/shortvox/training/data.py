@@ -11,6 +11,7 @@ import numpy as np
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.store import AudioStore, open_store
 from shortvox.corpora.utterance import Utterance
+from shortvox.errors import CorpusError
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,17 @@ class TrainingData:
         return TrainingData(self.corpus.select(keep, name), StoreView(self.store, positions))
 
     def hold_out(self, speakers: int, *, seed: int = 0) -> tuple[TrainingData, TrainingData]:
-        """(the rest, `speakers` random speakers): the latter watch a training and calibrate, and are in no training."""
+        """(the rest, `speakers` random speakers): the latter watch a training and calibrate, and are in no training.
+
+        Raises CorpusError where either side would have fewer than two: an error rate and a classifier need two.
+        """
         eligible = [name for name, at in self.corpus.by_speaker().items() if len(at) > 1]
+        if not 2 <= speakers <= min(len(eligible), len(self.corpus.speakers) - 2):
+            raise CorpusError(
+                f"{self.corpus.name}: {speakers} validation speakers cannot be held out of "
+                f"{len(self.corpus.speakers)} ({len(eligible)} have two or more utterances); at least two are needed, "
+                "and two must be left to train on; change validation.speakers, or set it to 0 for none"
+            )
         chosen: Sequence[str] = np.random.default_rng((seed, 6)).permutation(sorted(eligible))[:speakers].tolist()
         held = set(chosen)
         return (

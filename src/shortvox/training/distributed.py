@@ -26,6 +26,14 @@ class Placement:
         """Whether this rank writes checkpoints, models and messages."""
         return self.rank == 0
 
+    def total(self, *figures: float) -> list[float]:
+        """Each figure summed over all ranks."""
+        if self.ranks == 1:
+            return list(figures)
+        sums = torch.tensor(figures, dtype=torch.float64, device=self.device)
+        dist.all_reduce(sums)
+        return sums.tolist()
+
 
 @contextmanager
 def placement(device: str) -> Iterator[Placement]:
@@ -48,7 +56,9 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ConfigError(f"device: '{name}' is none of auto, cpu, cuda, cuda:N") from None
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device: '{name}' is none of auto, cpu, cuda, cuda:N")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device: cuda asked for, but torch sees no GPU; set device=cpu")
     if device.type == "cuda" and device.index is None:

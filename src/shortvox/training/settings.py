@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from shortvox.config import Settings
 from shortvox.frontend.augment import AugmentSettings
 from shortvox.models.folder import ModelSettings
+from shortvox.training.crops import parse_crop
 
 
 class OptimiserSettings(Settings):
@@ -47,7 +48,7 @@ class TransferSettings(Settings):
 
 
 class TrainSettings(Settings):
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**31)
     steps: int = Field(1000, ge=1)
     batch: int = Field(96, ge=2, description="crops per step over all ranks")
     accumulate: int = Field(1, ge=1, description="parts that a rank's share of a step is cut into")
@@ -62,10 +63,16 @@ class TrainSettings(Settings):
     average: float = Field(0.0, ge=0, lt=1, description="share of last steps whose weights are averaged")
     precision: Literal["fp32", "bf16"] = "fp32"
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
-    threads: int = Field(0, ge=0, description="CPU threads; 0: torch's choice")
-    workers: int = Field(0, ge=0, description="processes that prepare batches")
+    threads: int = Field(0, ge=0, le=1024, description="CPU threads; 0: torch's choice")
+    workers: int = Field(0, ge=0, le=256, description="processes that prepare batches")
     checkpoint_every: int = Field(50, ge=1)
     tensorboard: bool = False
+
+    @field_validator("crop")
+    @classmethod
+    def _readable(cls, crop: str) -> str:
+        parse_crop(crop)
+        return crop
 
     def essential(self) -> dict[str, Any]:
         """What decides the trained weights, JSON-safe: everything but where, how fast and how watched it runs."""

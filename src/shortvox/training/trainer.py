@@ -27,7 +27,7 @@ from shortvox.files import ensure_writable, write_json, write_text
 from shortvox.frontend.specaugment import spec_augment
 from shortvox.models.folder import SpeakerModel, load_model, save_model, write_card
 from shortvox.progress import note
-from shortvox.training.batches import Batch, TrainingBatches, speaker_names
+from shortvox.training.batches import Batch, Relay, TrainingBatches, speaker_names
 from shortvox.training.checkpoint import (
     Checkpoint,
     load_latest,
@@ -67,6 +67,7 @@ class Learner(nn.Module):
         augment = self.settings.augment
         features = spec_augment(
             features,
+            counts,
             generator=generator,
             time_frames=augment.time_frames,
             frequency_bands=augment.frequency_bands,
@@ -151,7 +152,7 @@ def _run(
         data.corpus, data.store, settings, model.speakers, rank=place.rank, ranks=place.ranks
     )
     loader = DataLoader(
-        batches, batch_size=None, sampler=range(done.step, settings.steps), num_workers=settings.workers
+        Relay(batches), batch_size=None, sampler=range(done.step, settings.steps), num_workers=settings.workers
     )
     tracker = Tracker(out, enabled=settings.tensorboard and place.leads)
     average_from = settings.steps - round(settings.average * settings.steps)
@@ -161,13 +162,17 @@ def _run(
         rate = learning_rate(step, settings.steps, settings.optimiser.lr, settings.schedule)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        loss = _learn(learner, batch, optimiser, settings, step, place)
+        if isinstance(batch, ShortvoxError):
+            raise batch
+        share = _learn(learner, batch, optimiser, settings, step, place) / place.ranks
+        # Known to all ranks, so that they go on, or stop, together.
+        loss, seconds, wrapped, stop = place.total(share, batch.seconds, batch.wrapped, interrupt.requested)
         if not torch.isfinite(torch.tensor(loss)):
             raise ShortvoxError(f"{out}: the loss is not finite at step {step}; lower optimiser.lr "
                                 f"(now {settings.optimiser.lr:g}) and train again")
         done.step = step + 1
-        done.seconds_heard += batch.seconds * place.ranks
-        done.wrapped += batch.wrapped * place.ranks
+        done.seconds_heard += seconds
+        done.wrapped += int(wrapped)
         done.recent.append(loss)
         if done.step > average_from and done.step % AVERAGE_EVERY == 0:
             _accumulate(average, model.tensors(), done)
@@ -175,27 +180,37 @@ def _run(
             done.loss.append((done.step, round(sum(done.recent) / len(done.recent), 5)))
             tracker.write(done.step, {"loss": done.loss[-1][1], "learning rate": rate})
             done.recent.clear()
-        if validate and settings.validation.every and done.step % settings.validation.every == 0 and place.leads:
-            figures = validate(model)
+        ending = done.step == settings.steps
+        if validate and place.leads and not ending and _due(done.step, settings.validation.every):
+            _validate(validate, model, tracker, done)
             learner.train()
-            done.validation.append({"step": done.step, **figures})
-            tracker.write(done.step, figures)
         if on_step is not None and place.leads:
             on_step(done.step, settings.steps, _status(done, loss))
-        ending = done.step == settings.steps
-        if not ending and place.leads and (interrupt.requested or done.step % settings.checkpoint_every == 0):
+        if not ending and place.leads and (stop or _due(done.step, settings.checkpoint_every)):
             done.wall_seconds, clock = done.wall_seconds + time.monotonic() - clock, time.monotonic()
             save_checkpoint(out / "checkpoints", done.step, _snapshot(model, optimiser, average, done))
-        if not ending and interrupt.requested:
+        if not ending and stop:
             raise KeyboardInterrupt
     done.wall_seconds += time.monotonic() - clock
-    tracker.close()
     if average:
         model.load_tensors({**model.tensors(), **average})
     model.eval()
+    if validate and place.leads:
+        _validate(validate, model, tracker, done)
+    tracker.close()
     if place.leads:
         _finish(out, model, settings, data, done)
     return model
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _validate(validate: Validate, model: SpeakerModel, tracker: Tracker, done: Progress) -> None:
+    figures = validate(model)
+    done.validation.append({"step": done.step, **figures})
+    tracker.write(done.step, figures)
 
 
 def _learn(
@@ -235,9 +250,11 @@ def _check_folder(
     described = out / "training.yaml"
     identity = {"essential": settings.essential(), "init": str(init) if init else None,
                 "corpus": data.corpus.fingerprint()}
-    if described.exists() and not resume:
+    # A training that failed before its first checkpoint, on a mistake in its settings say, left nothing to protect.
+    begun = described.exists() and ((out / "checkpoints").exists() or (out / "config.yaml").exists())
+    if begun and not resume:
         raise ModelError(f"{out}: already holds a training; add --resume to continue it or choose another --out")
-    if described.exists() and read_yaml(described).get("identity") != identity:
+    if begun and read_yaml(described).get("identity") != identity:
         raise ModelError(f"{described}: the training in this folder has other settings, another --init or another "
                          "corpus; resume with the same ones or choose another --out")
     ensure_writable(out)
