@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import soxr
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.store import AudioStore
-from shortvox.files import write_atomic
+from shortvox.files import write_bytes
 from shortvox.frontend.fbank import SAMPLE_RATE
 from shortvox.models.embedding import Crop, embed_crops
 from shortvox.models.folder import SpeakerModel
@@ -70,7 +70,7 @@ def embed(
     transform = None if changed == "none" else change[changed]
     vectors = embed_crops(model, store, distinct, transform=transform, on_batch=on_batch)
     if path is not None:
-        write_atomic(path, lambda temporary: save_file({"embeddings": vectors}, temporary))
+        write_bytes(path, save({"embeddings": vectors}))
     return Embeddings(distinct, vectors)
 
 

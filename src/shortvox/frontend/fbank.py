@@ -18,8 +18,9 @@ EDGE = (WINDOW - HOP) // 2  # samples by which the first window reaches before t
 
 
 def frame_count(samples: int | Tensor) -> int | Tensor:
-    """Frames of a signal with snip-edges false: 16 000 samples give 100."""
-    return (samples + HOP // 2) // HOP
+    """Frames of a signal with snip-edges false: 16 000 samples give 100; less than half a hop still gives one."""
+    frames = (samples + HOP // 2) // HOP
+    return frames.clamp_min(1) if isinstance(frames, Tensor) else max(1, frames)
 
 
 class Fbank(nn.Module):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from shortvox.frontend.masking import frame_mask
+
 
 def spec_augment(
     features: Tensor,
+    lengths: Tensor | None = None,
     *,
     generator: torch.Generator,
     time_frames: int = 10,
@@ -17,21 +20,31 @@ def spec_augment(
 ) -> Tensor:
     """(batch, frames, bands) with one time and one frequency stretch per item set to the item's mean.
 
-    Widths are uniform in 0…`time_frames` and 0…`frequency_bands`. Stretches are drawn for the items of all `ranks`, and
-    this rank takes those of its own items, so that the split of a batch changes nothing.
+    Widths are uniform in 0…`time_frames` and 0…`frequency_bands`; stretch and mean lie within an item's own `lengths`
+    frames, so that padding changes nothing. Stretches are drawn for the items of all `ranks`, and this rank takes those
+    of its own items, so that the split of a batch changes nothing.
     """
     batch, frames, bands = features.shape
-    in_time = _stretch(batch * ranks, frames, time_frames, generator)[rank::ranks]
-    in_frequency = _stretch(batch * ranks, bands, frequency_bands, generator)[rank::ranks]
+    own = torch.full((batch,), frames) if lengths is None else lengths.cpu()
+    in_time = _stretch(own, frames, time_frames, generator, rank, ranks)
+    in_frequency = _stretch(torch.full((batch,), bands), bands, frequency_bands, generator, rank, ranks)
     blanked = in_time[:, :, None] | in_frequency[:, None, :]
-    mean = features.mean(dim=(1, 2), keepdim=True)
-    return torch.where(blanked.to(features.device), mean, features)
+    return torch.where(blanked.to(features.device), _mean(features, lengths), features)
 
 
-def _stretch(batch: int, size: int, widest: int, generator: torch.Generator) -> Tensor:
-    """Bool (batch, size): one random stretch per row, drawn on the CPU so that devices agree."""
-    widest = min(widest, size - 1)
-    width = torch.randint(0, widest + 1, (batch, 1), generator=generator)
-    start = (torch.rand(batch, 1, generator=generator) * (size - width + 1)).floor()
+def _mean(features: Tensor, lengths: Tensor | None) -> Tensor:
+    if lengths is None:
+        return features.mean(dim=(1, 2), keepdim=True)
+    mask = frame_mask(lengths, features.shape[1])[:, :, None]
+    count = lengths.to(features)[:, None, None] * features.shape[2]
+    return torch.where(mask, features, 0.0).sum(dim=(1, 2), keepdim=True) / count
+
+
+def _stretch(own: Tensor, size: int, widest: int, generator: torch.Generator, rank: int, ranks: int) -> Tensor:
+    """Bool (batch, size): one random stretch within the first own[i] of row i, drawn on the CPU so devices agree."""
+    width = torch.randint(0, widest + 1, (len(own) * ranks, 1), generator=generator)[rank::ranks]
+    place = torch.rand(len(own) * ranks, 1, generator=generator)[rank::ranks]
+    width = torch.minimum(width, own[:, None] - 1)
+    start = (place * (own[:, None] - width + 1)).floor()
     position = torch.arange(size)[None, :]
     return (position >= start) & (position < start + width)

@@ -64,7 +64,7 @@ def train_and_calibrate(
 ) -> SpeakerModel:
     """Train a model folder; with validation speakers, fit its calibration for the protocols and lengths of `test`."""
     validator = None
-    if validation is not None and settings.validation.every:
+    if validation is not None:
         validator = Validator(validation, utterances=settings.validation.utterances)
     model = train(settings, train_data, out, init=init, resume=resume, validate=validator, on_step=on_step)
     if int(os.environ.get("RANK", "0")) == 0:

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.store import AudioStore
+from shortvox.errors import ShortvoxError
 from shortvox.frontend.augment import Augmenter
 from shortvox.frontend.fbank import SAMPLE_RATE
 from shortvox.training.crops import FullUtterance, parse_crop
@@ -127,6 +128,19 @@ class TrainingBatches(Dataset[Batch]):
         if speed != 1.0:
             waveform = change_speed(waveform, speed, length)
         return self.augmenter(waveform, position, rng), self.row[position][speed], wrapped
+
+
+class Relay(Dataset[Batch | ShortvoxError]):
+    """Batches whose faults come back as values: from a worker process torch would bury them in a traceback."""
+
+    def __init__(self, batches: TrainingBatches) -> None:
+        self.batches = batches
+
+    def __getitem__(self, step: int) -> Batch | ShortvoxError:
+        try:
+            return self.batches[step]
+        except ShortvoxError as error:
+            return ShortvoxError(str(error))
 
 
 def change_speed(waveform: np.ndarray, speed: float, samples: int | None) -> np.ndarray:

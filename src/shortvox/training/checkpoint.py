@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from shortvox.errors import ModelError
-from shortvox.files import write_atomic
+from shortvox.files import write_bytes
 from shortvox.progress import note
 
 KEPT = 2
@@ -35,7 +35,7 @@ def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> None:
     """Write `step-….safetensors` durably, then drop all but the last two."""
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in checkpoint.tensors.items()}
     metadata = {"state": json.dumps(checkpoint.state)}
-    write_atomic(folder / f"step-{step:08d}.safetensors", lambda path: save_file(tensors, path, metadata))
+    write_bytes(folder / f"step-{step:08d}.safetensors", save(tensors, metadata))
     for old in _files(folder)[:-KEPT]:
         old.unlink(missing_ok=True)
 

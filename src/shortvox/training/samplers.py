@@ -16,18 +16,19 @@ class Sampler:
     def __init__(self, groups: list[tuple[int, ...]], seed: int) -> None:
         self.groups = groups
         self.seed = seed
-        self._order = lru_cache(maxsize=4)(self._shuffle)
 
     def __call__(self, item: int) -> int:
         """Utterance position of training item number `item`."""
         epoch, place = divmod(item, len(self.groups))
-        group = self.groups[self._order(epoch)[place]]
+        group = self.groups[_order(self.seed, epoch, len(self.groups))[place]]
         if len(group) == 1:
             return group[0]
         return group[np.random.default_rng((self.seed, 1, item)).integers(len(group))]
 
-    def _shuffle(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.groups))
+
+@lru_cache(maxsize=4)  # of the module, so that samplers can be sent to worker processes
+def _order(seed: int, epoch: int, groups: int) -> np.ndarray:
+    return np.random.default_rng((seed, 0, epoch)).permutation(groups)
 
 
 sampler: Registry[type[Sampler]] = Registry("sampler")

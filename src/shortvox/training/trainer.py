@@ -110,7 +110,8 @@ def train(
     """Train on `data` and leave a model folder at `out`; returns the model, in evaluation mode.
 
     `init` starts from another model folder (see transfer). `resume` continues from the last checkpoint in `out`, or
-    returns what is there when the training is done. `validate` is asked for figures every `validation.every` steps.
+    returns what is there when the training is done. `validate` is asked for figures every `validation.every` steps
+    and at the end.
 
     Raises ShortvoxError for settings that do not fit the data, and KeyboardInterrupt, after writing a checkpoint, when
     the process is asked to stop.

@@ -75,7 +75,7 @@ def utterance_centroids(data: TrainingData, *, most: int = 10) -> Centroids:
 
     def centroids(model: SpeakerModel, names: list[str]) -> Tensor:
         positions = data.corpus.by_speaker()
-        plain = [positions[name.partition("#")[0]][:most] for name in names]
+        plain = [positions[name if name in positions else name.rpartition("#")[0]][:most] for name in names]
         crops = [whole(data.store, position) for group in plain for position in group]
         embeddings = torch.from_numpy(embed_crops(model, data.store, crops))
         return torch.stack([part.mean(0) for part in embeddings.split([len(group) for group in plain])])
