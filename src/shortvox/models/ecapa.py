@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shortvox.models.backbone import Backbone, backbone
-from shortvox.models.layers import BatchNorm, TimeDelay, masked_mean
+from shortvox.models.layers import BatchNorm, TimeDelay, limit_gradient, masked_mean
 from shortvox.models.pooling import AttentiveStatistics
 
 
@@ -99,7 +99,7 @@ class Ecapa(Backbone):
         running = self.stem(features, lengths)
         outputs = []
         for block in self.blocks:
-            outputs.append(block(running, lengths))
+            outputs.append(block(limit_gradient(running), lengths))
             running = running + outputs[-1]
         return functional.relu(self.aggregate(torch.cat(outputs, dim=2))), lengths
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 from shortvox.frontend.masking import frame_mask
 
 VARIANCE_FLOOR = 1e-4
+GRADIENT_LIMIT = 1e4  # far above any gradient of a sane training
 
 
 def masked(frames: Tensor, lengths: Tensor | None) -> Tensor:
@@ -46,6 +47,17 @@ def mean_and_sd(frames: Tensor, lengths: Tensor | None, weights: Tensor | None =
         mean = (weights * frames).sum(dim=1)
         square = (weights * (frames - mean[:, None]).square()).sum(dim=1)
     return mean, square.clamp_min(VARIANCE_FLOOR).sqrt()
+
+
+def limit_gradient(frames: Tensor) -> Tensor:
+    """`frames`, whose gradient is clamped on the way back.
+
+    A batch whose items are all alike (single frames after CMN, silence) has no variance, so every batch norm multiplies
+    the gradient by 1 / sqrt(eps); a few dozen in a row would overflow.
+    """
+    if frames.requires_grad:
+        frames.register_hook(lambda gradient: gradient.clamp(-GRADIENT_LIMIT, GRADIENT_LIMIT))
+    return frames
 
 
 class TimeDelay(nn.Module):

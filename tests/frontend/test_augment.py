@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from shortvox.errors import ConfigError
+from shortvox.frontend.augment import Augmenter, AugmentSettings, direct_path_first, mix, power
+from shortvox.frontend.rooms import simulated_rooms
+from shortvox.training.data import TrainingData
+from voices import voice
+
+CROP = 16000
+
+
+def augmenter(data: TrainingData, **settings: object) -> Augmenter:
+    return Augmenter(AugmentSettings(probability=1.0, rooms=2, **settings), data.corpus, data.store, seed=0)
+
+
+def snr(speech: np.ndarray, noisy: np.ndarray) -> float:
+    return 10 * np.log10(power(speech) / power(noisy - speech))
+
+
+@pytest.fixture(scope="module")
+def noise_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("noise")
+    soundfile.write(folder / "hum.wav", 0.1 * np.sin(np.arange(5000) / 9), 16000)  # shorter than a crop
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["noise", "music", "babble"])
+@pytest.mark.parametrize("wanted", [3.0, 15.0])
+def test_snr_is_what_was_asked_for(data: TrainingData, noise_folder: Path, kind: str, wanted: float) -> None:
+    options = {f"{kind}_snr": (wanted, wanted)} | ({"music": (noise_folder,)} if kind == "music" else {})
+    speech = data.store.read(0, 0, CROP)
+    for seed in range(5):
+        noisy = augmenter(data, kinds=(kind,), **options)(speech, 0, np.random.default_rng(seed))
+        assert noisy.dtype == np.float32
+        assert noisy.shape == speech.shape
+        assert snr(speech, noisy) == pytest.approx(wanted, abs=0.05)
+
+
+def test_noise_comes_from_the_folder_and_wraps(data: TrainingData, noise_folder: Path) -> None:
+    speech = data.store.read(0, 0, CROP)
+    noisy = augmenter(data, kinds=("noise",), noise=(noise_folder,))(speech, 0, np.random.default_rng(1))
+    added = noisy - speech
+    np.testing.assert_allclose(added[:CROP - 5000], added[5000:], atol=1e-5)
+
+
+def test_babble_is_never_of_the_same_speaker(data: TrainingData) -> None:
+    class Listening:
+        lengths = data.store.lengths
+
+        def __init__(self) -> None:
+            self.heard: list[int] = []
+
+        def read(self, position: int, start: int = 0, samples: int | None = None) -> np.ndarray:
+            self.heard.append(position)
+            return data.store.read(position, start, samples)
+
+    speech = data.store.read(0, 0, CROP)
+    store = Listening()
+    babbling = Augmenter(AugmentSettings(probability=1.0, kinds=("babble",)), data.corpus, store, seed=0)
+    for seed in range(30):
+        babbling(speech, 0, np.random.default_rng(seed))
+    speakers = {data.corpus.utterances[position].speaker for position in store.heard}
+    assert speakers == set(data.corpus.speakers) - {data.corpus.utterances[0].speaker}
+
+
+def test_reverberation_keeps_length_and_level(data: TrainingData) -> None:
+    speech = data.store.read(0, 0, CROP)
+    wet = augmenter(data, kinds=("reverb",))(speech, 0, np.random.default_rng(0))
+    assert wet.shape == speech.shape
+    assert wet.dtype == np.float32
+    assert power(wet) == pytest.approx(power(speech), rel=1e-3)
+    assert not np.allclose(wet, speech, atol=1e-3)
+
+
+def test_reverberation_is_the_linear_convolution(data: TrainingData, tmp_path: Path) -> None:
+    response = np.zeros(800, np.float32)
+    response[[100, 300, 700]] = 0.8, -0.4, 0.2  # the direct path arrives late: it is moved to time zero
+    soundfile.write(tmp_path / "rir.wav", response, 16000, subtype="FLOAT")
+    speech = data.store.read(3, 0, 7001)
+    wet = augmenter(data, kinds=("reverb",), rirs=(tmp_path,))(speech, 3, np.random.default_rng(0))
+    expected = np.convolve(speech, response[100:])[: len(speech)]
+    expected *= np.sqrt(power(speech) / power(expected))
+    np.testing.assert_allclose(wet, expected, atol=1e-4)
+
+
+def test_simulated_rooms_repeat_and_start_with_the_direct_path() -> None:
+    first, again = simulated_rooms(2, seed=4), simulated_rooms(2, seed=4)
+    for room, same in zip(first, again, strict=True):
+        np.testing.assert_array_equal(room, same)
+        assert int(np.argmax(np.abs(direct_path_first(room)))) == 0
+    assert not np.array_equal(first[0], simulated_rooms(1, seed=5)[0])
+
+
+def test_every_choice_comes_from_the_generator(data: TrainingData) -> None:
+    speech = data.store.read(0, 0, CROP)
+    every = augmenter(data, kinds=("noise", "babble", "reverb"))
+    outcomes = [every(speech, 0, np.random.default_rng(seed)) for seed in range(6)]
+    for seed, outcome in enumerate(outcomes):
+        np.testing.assert_array_equal(outcome, every(speech, 0, np.random.default_rng(seed)))
+    assert not np.array_equal(outcomes[0], outcomes[1])
+
+
+def test_probability_is_the_share_of_changed_crops(data: TrainingData) -> None:
+    speech = data.store.read(0, 0, 2000)
+    some = Augmenter(AugmentSettings(probability=0.3, kinds=("noise",)), data.corpus, data.store, seed=0)
+    changed = sum(some(speech, 0, np.random.default_rng(seed)) is not speech for seed in range(500))
+    assert 110 < changed < 190
+
+
+def test_silence_stays_silence_and_finite() -> None:
+    silence, noise = np.zeros(100, np.float32), voice(0, 0.01, np.random.default_rng(0))[:100]
+    assert not mix(silence, noise, 5.0).any()
+    np.testing.assert_array_equal(mix(noise, silence, 5.0), noise)
+
+
+def test_mistakes_are_told_before_training(data: TrainingData, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such folder"):
+        augmenter(data, noise=(tmp_path / "absent",))
+    with pytest.raises(ConfigError, match="no audio files below"):
+        augmenter(data, noise=(tmp_path,))
+    with pytest.raises(ConfigError, match=r"'music' needs a folder in augment\.music"):
+        augmenter(data, kinds=("music",))

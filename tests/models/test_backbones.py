@@ -1,0 +1,148 @@
+"""Properties that every registered backbone must have; a new one is tested without a line here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional
+
+from shortvox.models import Backbone, backbone, parameter_count
+
+EVERY = list(backbone)
+LENGTHS = [1, 2, 3, 7, 19, 33]
+
+
+@pytest.fixture(scope="module", params=EVERY)
+def network(request: pytest.FixtureRequest) -> Backbone:
+    """One of each, with batch-norm statistics and weights off their initial values, in evaluation mode."""
+    torch.manual_seed(0)
+    made = backbone[request.param]()
+    with torch.no_grad():
+        for name, tensor in made.state_dict().items():
+            if "running_mean" in name:
+                tensor.normal_(0, 0.1)
+            elif "running_var" in name:
+                tensor.uniform_(0.5, 1.5)
+    return made.eval()
+
+
+def speech(frames: int, bands: int, batch: int = 1) -> Tensor:
+    """Features like speech after CMN."""
+    features = 3 * torch.randn(batch, frames, bands, generator=torch.Generator().manual_seed(frames))
+    return features - features.mean(1, keepdim=True)
+
+
+@pytest.mark.parametrize("frames", LENGTHS)
+def test_any_length_gives_one_finite_embedding(network: Backbone, frames: int) -> None:
+    with torch.inference_mode():
+        embedding = network(speech(frames, network.bands, 2))
+    assert embedding.shape == (2, network.dim)
+    assert embedding.dtype == torch.float32
+    assert torch.isfinite(embedding).all()
+
+
+def test_a_masked_batch_equals_one_by_one(network: Backbone) -> None:
+    rows = [speech(frames, network.bands)[0] for frames in LENGTHS]
+    padded = torch.full((len(rows), 40, network.bands), 17.0)  # padding that would show if it leaked
+    for row, features in enumerate(rows):
+        padded[row, : len(features)] = features
+    with torch.inference_mode():
+        together = network(padded, torch.tensor(LENGTHS))
+        alone = torch.cat([network(features[None]) for features in rows])
+    assert functional.cosine_similarity(together, alone).min() > 0.9999
+    torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["speech", "zeros", "one frame"])
+def test_values_and_gradients_are_finite_in_training(network: Backbone, kind: str) -> None:
+    network.train()
+    state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    features = {
+        "speech": speech(20, network.bands, 3),
+        "zeros": torch.zeros(2, 12, network.bands),
+        "one frame": torch.zeros(2, 1, network.bands),
+    }[kind].requires_grad_()
+    embedding = network(features)
+    weights = torch.randn(embedding.shape, generator=torch.Generator().manual_seed(1))
+    (embedding * weights).sum().backward()
+    assert torch.isfinite(embedding).all()
+    assert features.grad is not None
+    assert torch.isfinite(features.grad).all()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+    for name, tensor in network.state_dict().items():
+        assert torch.isfinite(tensor).all(), name
+    network.zero_grad(set_to_none=True)
+    network.load_state_dict(state)
+    network.eval()
+
+
+def test_in_training_more_padding_changes_nothing(network: Backbone) -> None:
+    """Whole-utterance batches: values, gradients and running statistics are those of the speech alone."""
+    own = torch.tensor([14, 6, 9])
+    outcomes = []
+    state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    for frames, filler in ((14, 0.0), (23, 5.0)):
+        network.load_state_dict(state)
+        network.train()
+        network.zero_grad(set_to_none=True)
+        features = torch.full((3, frames, network.bands), filler)
+        for row, length in enumerate(own.tolist()):
+            features[row, :length] = speech(length, network.bands)[0]
+        embedding = network(features, own)
+        embedding.square().sum().backward()
+        gradients = [parameter.grad.clone() for parameter in network.parameters() if parameter.grad is not None]
+        running = [tensor.clone() for name, tensor in network.state_dict().items() if "running" in name]
+        outcomes.append((embedding.detach(), gradients, running))
+    network.load_state_dict(state)
+    network.zero_grad(set_to_none=True)
+    network.eval()
+    (short, short_gradients, short_running), (padded, gradients, running) = outcomes
+    torch.testing.assert_close(padded, short, rtol=1e-3, atol=1e-4)
+    for first, second in zip(short_running, running, strict=True):
+        torch.testing.assert_close(second, first, rtol=1e-4, atol=1e-5)
+    for first, second in zip(short_gradients, gradients, strict=True):
+        assert (second - first).norm() <= 1e-2 * first.norm() + 1e-3
+
+
+def test_trunk_and_pool_make_the_forward(network: Backbone) -> None:
+    features, lengths = speech(20, network.bands, 2), torch.tensor([20, 11])
+    with torch.inference_mode():
+        maps, map_lengths = network.trunk(features, lengths)
+        torch.testing.assert_close(network.pool(maps, map_lengths), network(features, lengths))
+
+
+def test_saved_and_loaded_is_the_same(network: Backbone, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    name = request.node.callspec.params["network"]
+    other = backbone[name]().eval()
+    other.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    with torch.inference_mode():
+        assert torch.equal(network(speech(9, network.bands)), other(speech(9, other.bands)))
+
+
+def test_bf16_autocast_is_finite_and_close(network: Backbone) -> None:
+    features, lengths = speech(24, network.bands, 2), torch.tensor([24, 13])
+    with torch.inference_mode():
+        full = network(features, lengths)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = network(features, lengths)
+    assert half.dtype == torch.float32
+    assert torch.isfinite(half).all()
+    assert functional.cosine_similarity(full, half).min() > 0.98
+
+
+def test_the_embedding_norm_is_part_of_the_network(network: Backbone) -> None:
+    assert any(module is network.embedding_norm() for module in network.modules())
+
+
+@pytest.mark.parametrize(("name", "millions"), [("ecapa-512", 6.19), ("ecapa-1024", 14.66)])
+def test_parameter_counts_are_the_papers(name: str, millions: float) -> None:
+    with torch.device("meta"):
+        made = backbone[name]()
+    assert parameter_count(made) / 1e6 == pytest.approx(millions, rel=0.01)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from shortvox.errors import ConfigError, ModelError, ShortvoxError
+from shortvox.models.folder import ModelSettings, SpeakerModel, load_model, save_model
+from shortvox.training.data import TrainingData
+
+SETTINGS = ModelSettings(backbone="ecapa-64")
+NAMES = ("anna", "bob#0.9", "çelik ölü", "d e", "x\ry")
+
+
+@pytest.fixture
+def model() -> SpeakerModel:
+    torch.manual_seed(3)
+    return SpeakerModel.fresh(SETTINGS, NAMES).eval()
+
+
+@pytest.fixture
+def folder(model: SpeakerModel, tmp_path: Path) -> Path:
+    save_model(tmp_path / "model", model, card="# a model\n")
+    return tmp_path / "model"
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(ModelError) as raised:
+        load_model(folder)
+    message = str(raised.value)
+    assert "\n" not in message
+    assert str(folder) in message
+    return message
+
+
+def test_round_trip(model: SpeakerModel, folder: Path, data: TrainingData) -> None:
+    torch.manual_seed(11)
+    expected = torch.rand(1)
+    torch.manual_seed(11)
+    loaded = load_model(folder)
+    assert torch.equal(torch.rand(1), expected)  # loading leaves the global generator alone
+    assert loaded.speakers == NAMES
+    assert loaded.settings == SETTINGS
+    assert not loaded.backbone.training
+    for name, tensor in model.tensors().items():
+        assert torch.equal(loaded.tensors()[name], tensor)
+    waveform = torch.from_numpy(data.store.read(0))[None]
+    assert torch.equal(loaded.embed(waveform), model.embed(waveform))
+    assert loaded.embed(waveform).norm().item() == pytest.approx(1.0, abs=1e-5)
+    assert not list(folder.glob(".*"))
+    assert not [path for path in folder.iterdir() if path.suffix in {".pt", ".pth", ".pkl", ".bin"}]
+
+
+def test_fingerprint_follows_backbone_and_front_end_and_nothing_else(model: SpeakerModel, folder: Path) -> None:
+    loaded = load_model(folder)
+    fingerprint = model.fingerprint()
+    assert loaded.fingerprint() == fingerprint
+    with torch.no_grad():
+        loaded.head.weight.add_(1.0)
+    assert loaded.fingerprint() == fingerprint
+    with torch.no_grad():
+        next(loaded.backbone.parameters()).view(-1)[0].add_(1e-3)
+    assert loaded.fingerprint() != fingerprint
+    other = SpeakerModel(**{**model.__dict__, "settings": ModelSettings(
+        backbone="ecapa-64", frontend={"bands": 80, "cmn": "none"})})
+    assert other.fingerprint() != fingerprint
+
+
+def test_missing_folder_and_file(folder: Path) -> None:
+    assert "no such model folder" in refusal(folder / "absent")
+    (folder / "speakers.txt").unlink()
+    assert "speakers.txt missing" in refusal(folder)
+
+
+def test_another_version(folder: Path) -> None:
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("format: 1", "format: 99"))
+    assert "model format 99, this version reads 1" in refusal(folder)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 1000, -1])
+def test_truncated_weights(folder: Path, kept: int) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:kept])
+    assert "damaged" in refusal(folder)
+
+
+def test_wrong_speaker_count(folder: Path) -> None:
+    with (folder / "speakers.txt").open("a") as names:
+        names.write("one too many\n")
+    assert "6 head rows" in refusal(folder)
+
+
+def test_weights_of_another_backbone(folder: Path) -> None:
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("ecapa-64", "ecapa-128"))
+    assert "do not fit backbone ecapa-128" in refusal(folder)
+
+
+def test_unknown_backbone_and_key_suggest_the_nearest(folder: Path) -> None:
+    config = folder / "config.yaml"
+    whole = config.read_text()
+    config.write_text(whole.replace("ecapa-64", "ecapa-46"))
+    with pytest.raises(ShortvoxError, match="unknown backbone 'ecapa-46'; did you mean 'ecapa-64'"):
+        load_model(folder)
+    config.write_text(whole.replace("margin:", "margni:"))
+    with pytest.raises(ConfigError, match=r"unknown key 'model\.head\.margni'; did you mean 'margin'"):
+        load_model(folder)
+
+
+def test_bands_of_front_end_and_backbone_must_agree() -> None:
+    with pytest.raises(ModelError, match=r"takes 80 bands, the front end gives 64; set model\.frontend\.bands=80"):
+        SpeakerModel.fresh(ModelSettings(backbone="ecapa-64", frontend={"bands": 64}), NAMES)
