@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from shortvox.errors import ConfigError
 
 
+LONGEST_SHOWN = 100  # characters of a wrong value that an error repeats
+
+
 class Settings(BaseModel):
     """Base of every settings class: immutable, and no key is ignored."""
 
@@ -31,7 +34,10 @@ def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise ConfigError(f"{where}: unknown key '{key}'{_nearest(kind, first['loc'])}") from None
-        raise ConfigError(f"{where}: {key or 'value'}: {first['msg']} (got {first['input']!r})") from None
+        message = first["msg"].removeprefix("Value error, ")
+        given = repr(first["input"])
+        shown = f" (got {given})" if len(given) <= LONGEST_SHOWN else ""
+        raise ConfigError(f"{where}: {f'{key}: ' if key else ''}{message}{shown}") from None
 
 
 def _nearest(kind: type[BaseModel], location: tuple[int | str, ...]) -> str:

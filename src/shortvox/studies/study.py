@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shortvox.config import Settings, nearest_name, override_all, parse, read_yaml
 from shortvox.errors import ConfigError
@@ -38,6 +38,17 @@ class NotesTable(Settings):
     columns: tuple[str, ...]
     rows: dict[str, tuple[float | None, ...]]
 
+    @model_validator(mode="after")
+    def _rectangular(self) -> NotesTable:
+        for name, figures in self.rows.items():
+            if len(figures) != len(self.columns):
+                raise ValueError(f"row {name} has {len(figures)} figures under {len(self.columns)} columns")
+        return self
+
+
+# Names folders on disk.
+SystemName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.+-]*$", max_length=64)]
+
 
 class StudySettings(Settings):
     """The whole of a study's YAML file, presets resolved."""
@@ -47,11 +58,18 @@ class StudySettings(Settings):
     budget: dict[str, int]
     seeds: int = Field(1, ge=1, le=100)
     train: TrainSettings = TrainSettings()
-    systems: dict[str, SystemSettings] = Field(min_length=1)
+    systems: dict[SystemName, SystemSettings] = Field(min_length=1)
     test: TestSettings = TestSettings()
     test_speakers: float = Field(0.2, gt=0, lt=1, description="share of speakers to test on, where no list is given")
     compare: tuple[tuple[str, str], ...] | None = None
     notes_table: NotesTable | None = None
+
+    @model_validator(mode="after")
+    def _compares_known(self) -> StudySettings:
+        for name in (name for pair in self.compare or () for name in pair):
+            if name not in self.systems:
+                raise ValueError(f"compare: no system '{name}'{nearest_name(name, self.systems)}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -122,6 +140,8 @@ def list_studies() -> list[dict[str, Any]]:
 
 def _only(study: str, systems: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """The named systems, in the study's own order."""
+    if not isinstance(names, list):
+        raise ConfigError(f"study {study}: only: expected a list of systems such as [{', '.join(list(systems)[:2])}]")
     for name in names:
         if name not in systems:
             raise ConfigError(f"study {study}: only: no system '{name}'{nearest_name(name, systems)}")
@@ -138,15 +158,17 @@ def load_study(name: str, *, preset: str | None = None, changes: Mapping[str, An
     if not path.exists() and path.parent == FOLDER:
         raise ConfigError(f"no study '{name}'{nearest_name(name, study_names())}")
     values = read_yaml(path)
-    presets = values.pop("presets", {})
+    presets, budget = values.pop("presets", None) or {}, values.get("budget") or {}
+    if not isinstance(presets, dict) or not all(isinstance(changes, dict) for changes in presets.values()):
+        raise ConfigError(f"study {name}: presets: expected NAME: {{key: value, …}}")
     if preset is not None:
         if preset not in presets:
             raise ConfigError(f"study {name}: no preset '{preset}'{nearest_name(preset, presets)}")
         values = override_all(values, presets[preset])
-    in_budget = {f"budget.{key}" if key in values.get("budget", {}) else key: value
+    in_budget = {f"budget.{key}" if key in budget else key: value
                  for key, value in (changes or {}).items()}
     values = override_all(values, in_budget)
-    if "only" in values:
+    if "only" in values and isinstance(values.get("systems"), dict):
         values["systems"] = _only(name, values["systems"], values.pop("only"))
     study = Study(path.stem.replace("_", "-"), parse(StudySettings, values, f"study {name}"))
     for system in study.order():
