@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def test_every_option_of_a_printed_command_exists(page: Path) -> None:
 def test_every_printed_setting_can_be_set(page: Path) -> None:
     studies = {entry["name"]: entry for entry in list_studies()}
     for words in commands(page.read_text(encoding="utf-8")):
-        for option, value in zip(words, words[1:], strict=False):
+        for option, value in pairwise(words):
             if option == "--preset":
                 assert value == "NAME" or any(value in study["presets"] for study in studies.values())
             if option != "--set" or value in ("KEY=VALUE", "k=v"):
