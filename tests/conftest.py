@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from shortvox.cli.main import run
 from shortvox.corpora.corpus import Corpus
 from shortvox.training.data import TrainingData
 from voices import make_voices
@@ -28,3 +29,15 @@ def one_thread() -> object:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def model_folder(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model that the command trained for a few steps, calibrated on two speakers that it held out."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "train.yaml").write_text(
+        "{steps: 6, batch: 8, crop: 1s, model: {backbone: ecapa-64}, augment: {rooms: 2}, validation: {speakers: 2}}"
+    )
+    config, out = str(folder / "train.yaml"), str(folder / "model")
+    assert run(["train", config, "--corpus", str(corpus.root), "--out", out, "--set", "threads=1"]) == 0
+    return folder / "model"

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shortvox.errors import ConfigError
 
-
 LONGEST_SHOWN = 100  # characters of a wrong value that an error repeats
 
 
