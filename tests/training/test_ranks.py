@@ -19,13 +19,13 @@ from shortvox.corpora.corpus import Corpus
 from shortvox.training.data import TrainingData
 
 # SGD, because Adam turns the rounding noise of gradients that are zero in theory into whole steps.
-SGD = {**PLAIN, "batch": 8, "steps": 5, "optimiser": {"name": "sgd", "lr": 0.05, "weight_decay": 1e-3}}
+SGD = {**PLAIN, "batch": 8, "steps": 3, "optimiser": {"name": "sgd", "lr": 0.005, "weight_decay": 1e-3}}
 JOBS = {
-    "augmented": {**SGD, "crop": "20-40f", "accumulate": 1, "average": 0.5,
+    "augmented": {**SGD, "crop": "20-40f", "average": 0.9,
                   "augment": {"probability": 0.8, "kinds": ["noise", "babble"], "speeds": [1.0, 0.9]}},
-    "full": {**SGD, "crop": "full", "steps": 3},
-    "frozen": {**SGD, "transfer": {"head": "frozen", "freeze_norm": True}, "optimiser": {"name": "adamw"}, "steps": 3},
-    "accumulated": {**SGD, "accumulate": 2, "steps": 2},
+    "full": {**SGD, "crop": "full", "steps": 2},
+    "frozen": {**SGD, "transfer": {"head": "frozen", "freeze_norm": True}, "optimiser": {"name": "adamw"}, "steps": 2,
+               "accumulate": 2},
     "stopped": {**SGD, "steps": 50},
 }
 
@@ -55,7 +55,7 @@ def together(corpus: Corpus, teacher: Path, tmp_path_factory: pytest.TempPathFac
         if "transfer" in job["settings"]:
             job["init"] = str(teacher)
         if job["out"].endswith("stopped"):
-            job["stop"] = 3
+            job["stop"] = 2
     ranks = [
         subprocess.Popen(
             [sys.executable, trainings.__file__, corpus.root, json.dumps(jobs)],
@@ -69,6 +69,7 @@ def together(corpus: Corpus, teacher: Path, tmp_path_factory: pytest.TempPathFac
             printed, told = rank.communicate(timeout=240)
             assert rank.returncode == 0, told
             assert printed.strip() == "interrupted"
+            assert "Warning" not in told
     finally:
         for rank in ranks:
             rank.kill()
@@ -89,22 +90,21 @@ def compare(together: Path, alone: Path) -> None:
 
 @pytest.mark.parametrize("name", ["augmented", "full"])
 def test_two_ranks_equal_one_process(together: Path, data: TrainingData, name: str, tmp_path: Path) -> None:
-    trainings.run(JOBS[name], data, tmp_path)
-    compare(together / name, tmp_path)
+    trainings.run(JOBS[name], data, tmp_path / "batch")
+    compare(together / name, tmp_path / "batch")
+    trainings.run({**JOBS[name], "batch": 4}, data, tmp_path / "half")
+    with pytest.raises(AssertionError):  # half the batch is something else, at this tolerance too
+        compare(together / name, tmp_path / "half")
 
 
 def test_a_frozen_head_stays_as_it_is_on_two_ranks(together: Path, teacher: Path) -> None:
     ours, started = (load_file(folder / "model.safetensors") for folder in (together / "frozen", teacher))
     for name, tensor in ours.items():
         frozen = name.startswith(("head.", "backbone.norm."))
-        assert tensor.equal(started[name]) == frozen, name
-
-
-def test_accumulation_on_two_ranks_learns(together: Path) -> None:
-    assert json.loads((together / "accumulated" / "training.json").read_text())["step"] == 2
-    assert load_file(together / "accumulated" / "model.safetensors")["head.weight"].isfinite().all()
+        if frozen or tensor.dim() > 1:
+            assert tensor.equal(started[name]) == frozen, name
 
 
 def test_a_signal_to_one_rank_stops_both_after_the_same_step(together: Path) -> None:
-    assert [path.name for path in (together / "stopped" / "checkpoints").iterdir()] == ["step-00000004.safetensors"]
+    assert [path.name for path in (together / "stopped" / "checkpoints").iterdir()] == ["step-00000003.safetensors"]
     assert not (together / "stopped" / "config.yaml").exists()

@@ -6,9 +6,10 @@ spliced frames: the time-delay layer as Waibel et al. (1989) and Kaldi define it
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as dist_functional
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -130,9 +131,9 @@ class BatchNorm(nn.Module):
             weight = rows.new_ones(rows.shape[0], 1, dtype=torch.float32)
         wide = rows.float()
         sums = torch.cat([weight.sum(0), (wide * weight).sum(0)])
-        total = dist_functional.all_reduce(sums)
+        total = _SumOverRanks.apply(sums)
         count, mean = total[0].detach(), total[1:] / total[0]
-        square = dist_functional.all_reduce(((wide - mean).square() * weight).sum(0))
+        square = _SumOverRanks.apply(((wide - mean).square() * weight).sum(0))
         variance = square / count
         with torch.no_grad():
             unbiased = variance * count / (count - 1).clamp_min(1)
@@ -140,6 +141,22 @@ class BatchNorm(nn.Module):
             self.running_var.lerp_(unbiased, self.momentum)
         normal = (wide - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
         return normal.to(values.dtype).reshape(values.shape)
+
+
+class _SumOverRanks(torch.autograd.Function):
+    """All-reduce of values on the way forth and of gradients on the way back."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous().clone()
+        dist.all_reduce(total)
+        return total
 
 
 def _ranks() -> int:

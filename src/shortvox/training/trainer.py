@@ -148,7 +148,7 @@ def _run(
     if latest is not None:
         done = _restore(latest, model, optimiser, average)
     if place.ranks > 1:
-        learner = DistributedDataParallel(learner, broadcast_buffers=False)
+        learner = DistributedDataParallel(learner)
     batches = TrainingBatches(
         data.corpus, data.store, settings, model.speakers, rank=place.rank, ranks=place.ranks
     )

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shortvox.config import Settings, override_all, parse, parse_assignments, read_yaml, write_yaml
+from shortvox.errors import ConfigError
+from shortvox.registry import Registry
+from shortvox.training.settings import TrainSettings
+
+
+@pytest.mark.parametrize(("values", "told"), [
+    ({"optimizer": {}}, "where: unknown key 'optimizer'; did you mean 'optimiser'?"),
+    ({"optimiser": {"learning": 1, "lr": 1e-3}}, "where: unknown key 'optimiser.learning'"),
+    ({"augment": {"noise_snrs": [0, 1]}}, "unknown key 'augment.noise_snrs'; did you mean 'noise_snr'?"),
+    ({"model": {"head": {"scales": 1}}}, "unknown key 'model.head.scales'; did you mean 'scale'?"),
+    ({"batch": 1}, "where: batch: "),
+    ({"steps": "many"}, "where: steps: "),
+])
+def test_mistakes_name_the_key_and_the_nearest(values: dict, told: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse(TrainSettings, values, "where")
+    assert told in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        parse(TrainSettings, {}, "where").seed = 1
+
+
+def test_assignments() -> None:
+    parsed = parse_assignments(["a.b=1", "c=x", "d=[1, 2]", "e=", "f=a=b", "g=1e-3", "h.i=false"])
+    assert parsed == {"a.b": 1, "c": "x", "d": [1, 2], "e": None, "f": "a=b", "g": parsed["g"], "h.i": False}
+    assert override_all({"a": {"b": 0, "k": 2}, "z": 1}, parsed)["a"] == {"b": 1, "k": 2}
+
+
+def test_a_rate_in_scientific_notation_is_a_number() -> None:
+    values = override_all({}, parse_assignments(["optimiser.lr=1e-3"]))
+    assert parse(TrainSettings, values, "--set").optimiser.lr == 1e-3
+
+
+@pytest.mark.parametrize("text", ["a", "=1", "a=[1"])
+def test_bad_assignments(text: str) -> None:
+    with pytest.raises(ConfigError, match="--set"):
+        parse_assignments([text])
+
+
+def test_overriding_below_a_value_is_refused_and_leaves_the_original() -> None:
+    original = {"a": {"b": 1}}
+    with pytest.raises(ConfigError, match="'b' is a value"):
+        override_all(original, {"a.b.c": 2})
+    override_all(original, {"a.b": 5})
+    assert original == {"a": {"b": 1}}
+
+
+def test_yaml_round_trip_and_faults(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    values = parse(TrainSettings, {"seed": 3}, "x").model_dump(mode="json")
+    path.write_text(write_yaml(values))
+    assert parse(TrainSettings, read_yaml(path), str(path)).seed == 3
+    for content, told in [("a: [1", "line"), ("- 1\n", "expected 'key: value' lines"), ("", "expected 'key: value'")]:
+        path.write_text(content)
+        with pytest.raises(ConfigError, match=told):
+            read_yaml(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError):
+        read_yaml(path)
+    with pytest.raises(ConfigError, match="no such file"):
+        read_yaml(tmp_path / "absent.yaml")
+
+
+def test_a_registry_names_each_once() -> None:
+    things: Registry[type] = Registry("thing")
+    things("one")(Settings)
+    assert things["one"] is Settings
+    assert list(things) == ["one"]
+    with pytest.raises(ValueError, match="registered twice"):
+        things("one")(Settings)
+    with pytest.raises(ConfigError, match="unknown thing 'none'"):
+        things["none"]

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shortvox.corpora.corpus import Corpus
+from shortvox.corpora.utterance import Utterance
+from shortvox.errors import ConfigError
+from shortvox.training.crops import FixedCrop, FullUtterance, RandomCrop, parse_crop
+from shortvox.training.samplers import sampler
+
+
+def corpus_of(counts: list[int]) -> Corpus:
+    """Speaker number n with counts[n] utterances."""
+    return Corpus("made", Path("/"), tuple(
+        Utterance(f"{s}-{u}", f"s{s}", Path(f"/{s}-{u}.wav")) for s, count in enumerate(counts) for u in range(count)))
+
+
+@settings(max_examples=30, deadline=None)
+@given(counts=st.lists(st.integers(1, 6), min_size=2, max_size=8), seed=st.integers(0, 99), epoch=st.integers(0, 5))
+def test_every_utterance_once_an_epoch(counts: list[int], seed: int, epoch: int) -> None:
+    draw = sampler["utterances"](corpus_of(counts), seed)
+    size = sum(counts)
+    assert sorted(draw(item) for item in range(epoch * size, (epoch + 1) * size)) == list(range(size))
+
+
+@settings(max_examples=30, deadline=None)
+@given(counts=st.lists(st.integers(1, 6), min_size=2, max_size=8), seed=st.integers(0, 99), epoch=st.integers(0, 5))
+def test_every_speaker_once_an_epoch(counts: list[int], seed: int, epoch: int) -> None:
+    corpus = corpus_of(counts)
+    draw = sampler["speakers"](corpus, seed)
+    drawn = [draw(item) for item in range(epoch * len(counts), (epoch + 1) * len(counts))]
+    assert sorted(corpus.utterances[p].speaker for p in drawn) == sorted(corpus.speakers)
+
+
+def test_speakers_utterances_are_drawn_alike() -> None:
+    draw = sampler["speakers"](corpus_of([1, 4]), 0)
+    counts = Counter(draw(item) for item in range(4000))
+    assert counts[0] == 2000
+    assert all(400 < counts[position] < 600 for position in (1, 2, 3, 4))
+
+
+@pytest.mark.parametrize("name", list(sampler))
+def test_an_item_depends_on_seed_and_number_only(name: str) -> None:
+    corpus = corpus_of([3, 2, 5, 4])
+    forward, backward = sampler[name](corpus, 4), sampler[name](corpus, 4)
+    expected = [forward(item) for item in range(200)]
+    assert [backward(item) for item in reversed(range(200))] == expected[::-1]
+    assert [sampler[name](corpus, 5)(item) for item in range(200)] != expected
+
+
+@pytest.mark.parametrize(("text", "crop"), [
+    ("2s", FixedCrop(2.0)), ("200f", FixedCrop(2.0)), ("1.5s", FixedCrop(1.5)), ("1-2s", RandomCrop(1.0, 2.0)),
+    ("200-400f", RandomCrop(2.0, 4.0)), ("2-2s", FixedCrop(2.0)), ("1f", FixedCrop(0.01)), ("full", FullUtterance()),
+])
+def test_crops_are_read(text: str, crop: object) -> None:
+    assert parse_crop(text) == crop
+
+
+@pytest.mark.parametrize("text", ["", "2", "s", "-1s", "2 s", "two", "1-s", "2-1s", "0s", "0.5f", "1-2", "nans", "2m"])
+def test_crops_that_make_no_sense_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="crop: ") as raised:
+        parse_crop(text)
+    assert repr(text) in str(raised.value)
+    assert "\n" not in str(raised.value)
