@@ -51,9 +51,10 @@ def test_ranks_share_the_global_batch_in_turn(data: TrainingData, crop: str) -> 
 
 
 def test_workers_make_the_same_batches(data: TrainingData) -> None:
-    alone, many = (
-        list(DataLoader(Relay(make(data)), batch_size=None, sampler=range(4), num_workers=workers)) for workers in (0, 2)
-    )
+    def loaded(workers: int) -> list[Batch]:
+        return list(DataLoader(Relay(make(data)), batch_size=None, sampler=range(4), num_workers=workers))
+
+    alone, many = loaded(0), loaded(2)
     assert len(alone) == 4
     assert all(same(first, second) for first, second in zip(alone, many, strict=True))
 
