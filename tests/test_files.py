@@ -22,7 +22,7 @@ def test_a_failing_writer_leaves_the_old_content_and_nothing_else(tmp_path: Path
 
         return write
 
-    with pytest.raises(ShortvoxError, match="kept.txt: cannot be written"):
+    with pytest.raises(ShortvoxError, match=r"kept\.txt: cannot be written"):
         write_atomic(path, half(OSError(28, "No space left on device")))
     with pytest.raises(RuntimeError):
         write_atomic(path, half(RuntimeError("a bug")))
