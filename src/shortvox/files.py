@@ -60,7 +60,7 @@ def write_json(path: Path, content: Any) -> None:
 
 def ensure_writable(folder: Path) -> Path:
     """Create `folder` and prove that a file can be written in it, before hours of work rely on it."""
-    probe = folder / ".write-test"
+    probe = folder / f".write-test.{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"")

@@ -74,5 +74,5 @@ def run(arguments: list[str]) -> int:
         note(f"internal error: {type(error).__name__}: {error}; set SHORTVOX_DEBUG=1 to see where, and report it")
         return 1
     if code == 130:
-        note("interrupted; the same command continues where it stopped")
+        note("interrupted; the same command continues where it stopped (train: add --resume)")
     return code if isinstance(code, int) else 0

@@ -16,6 +16,7 @@ from shortvox.models.folder import read_history
 from shortvox.progress import note, progress_bar
 from shortvox.studies.step import train_and_calibrate
 from shortvox.training.data import TrainingData
+from shortvox.training.distributed import leads
 from shortvox.training.settings import TrainSettings
 
 
@@ -46,6 +47,8 @@ def train(
             resume=resume,
             on_step=lambda done, steps, status: bar.update(task, completed=done, note=status),
         )
+    if not leads():
+        return
     history = read_history(out)
     note(f"model written to {out}; {history['wrapped']} crops came from files shorter than the crop and were wrapped")
     if as_json:

@@ -70,6 +70,7 @@ class Augmenter:
                 raise ConfigError(f"augment: {folder}: no such folder")
         self.noises = Bank(settings.noise)
         self.musics = Bank(settings.music)
+        self.responses = Bank(settings.rirs)
         if "music" in settings.kinds and not settings.music:
             raise ConfigError("augment.kinds: 'music' needs a folder in augment.music")
 
@@ -80,11 +81,16 @@ class Augmenter:
         return self._kinds[rng.integers(len(self._kinds))](self, waveform, position, rng)
 
     @cached_property
-    def responses(self) -> list[np.ndarray]:
-        if self.settings.rirs:
-            bank = Bank(self.settings.rirs)
-            return [direct_path_first(bank.load(number)) for number in range(len(bank.paths))]
-        return [direct_path_first(room) for room in simulated_rooms(self.settings.rooms, seed=self.seed)]
+    def rooms(self) -> list[np.ndarray]:
+        return simulated_rooms(self.settings.rooms, seed=self.seed)
+
+    def response(self, rng: np.random.Generator) -> np.ndarray:
+        """A random room impulse response (samples,), measured where the user has a folder, else simulated."""
+        if self.responses.paths:
+            chosen = self.responses.load(int(rng.integers(len(self.responses.paths))))
+        else:
+            chosen = self.rooms[rng.integers(len(self.rooms))]
+        return direct_path_first(chosen)
 
 
 class Bank:
@@ -147,7 +153,7 @@ def add_babble(augmenter: Augmenter, waveform: np.ndarray, position: int, rng: n
 
 @kind("reverb")
 def reverberate(augmenter: Augmenter, waveform: np.ndarray, position: int, rng: np.random.Generator) -> np.ndarray:
-    response = augmenter.responses[rng.integers(len(augmenter.responses))]
+    response = augmenter.response(rng)
     size = fft.next_fast_len(len(waveform) + len(response) - 1, real=True)
     wet = fft.irfft(fft.rfft(waveform, size) * fft.rfft(response, size), size)[: len(waveform)]
     level = np.sqrt(power(waveform) / max(power(wet), 1e-12))

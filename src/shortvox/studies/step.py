@@ -23,6 +23,7 @@ from shortvox.memory import tune_allocator
 from shortvox.models.folder import SpeakerModel, load_model
 from shortvox.studies.data import DataSource
 from shortvox.training.data import TrainingData
+from shortvox.training.distributed import leads
 from shortvox.training.settings import TrainSettings
 from shortvox.training.trainer import OnStep, train
 
@@ -67,12 +68,10 @@ def train_and_calibrate(
     if validation is not None:
         validator = Validator(validation, utterances=settings.validation.utterances)
     model = train(settings, train_data, out, init=init, resume=resume, validate=validator, on_step=on_step)
-    if int(os.environ.get("RANK", "0")) == 0:
-        fitted = {} if validation is None else calibrate(model, validation, test or TestSettings())
-        if validation is not None:
-            write_json(out / "calibration.json", fitted)
-        return load_model(out)
-    return model
+    if validation is None or not leads():
+        return model
+    write_json(out / "calibration.json", calibrate(model, validation, test or TestSettings()))
+    return load_model(out)
 
 
 def run_step(step: Step, messages: Queue[tuple[str, int, Any]]) -> None:

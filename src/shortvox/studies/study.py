@@ -105,8 +105,11 @@ class Study:
         while waiting:
             ready = [name for name, s in waiting.items() if s.start is None or s.start in placed]
             if not ready:
-                name, system = next(iter(waiting.items()))
-                raise ConfigError(f"study {self.name}: systems.{name}.start: '{system.start}' is unknown or leads back")
+                unknown = [name for name, system in waiting.items() if system.start not in self.settings.systems]
+                name = next(iter([*unknown, *waiting]))
+                start = waiting[name].start or ""
+                reason = f"unknown{nearest_name(start, self.settings.systems)}" if unknown else "part of a circle"
+                raise ConfigError(f"study {self.name}: systems.{name}.start: '{start}' is {reason}")
             placed.extend(ready)
             waiting = {name: s for name, s in waiting.items() if name not in ready}
         return tuple(placed)
@@ -169,7 +172,11 @@ def load_study(name: str, *, preset: str | None = None, changes: Mapping[str, An
                  for key, value in (changes or {}).items()}
     values = override_all(values, in_budget)
     if "only" in values and isinstance(values.get("systems"), dict):
-        values["systems"] = _only(name, values["systems"], values.pop("only"))
+        kept = _only(name, values["systems"], values.pop("only"))
+        dropped = set(values["systems"]) - set(kept)
+        values["systems"] = kept
+        if isinstance(values.get("compare"), list):
+            values["compare"] = [pair for pair in values["compare"] if not dropped.intersection(pair)]
     study = Study(path.stem.replace("_", "-"), parse(StudySettings, values, f"study {name}"))
     for system in study.order():
         parse_crop(study.training(system, 0).crop)

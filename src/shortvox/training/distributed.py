@@ -35,6 +35,11 @@ class Placement:
         return sums.tolist()
 
 
+def leads() -> bool:
+    """Whether this process is the first of those that torchrun started, or the only one."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 @contextmanager
 def placement(device: str) -> Iterator[Placement]:
     """This process's placement; joins the process group when torchrun started it (WORLD_SIZE > 1)."""

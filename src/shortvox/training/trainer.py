@@ -175,7 +175,7 @@ def _run(
         done.seconds_heard += seconds
         done.wrapped += int(wrapped)
         done.recent.append(loss)
-        if done.step > average_from and done.step % AVERAGE_EVERY == 0:
+        if done.step > average_from and (settings.steps - done.step) % AVERAGE_EVERY == 0:
             _accumulate(average, model.tensors(), done)
         if done.step % LOG_EVERY == 0 or done.step == settings.steps:
             done.loss.append((done.step, round(sum(done.recent) / len(done.recent), 5)))
@@ -268,8 +268,8 @@ def _initial_model(settings: TrainSettings, data: TrainingData, init: Path | Non
         raise ConfigError(f"{data.corpus.name}: {len(data.corpus.speakers)} training speaker(s); at least two needed")
     torch.manual_seed(settings.seed)
     if init is None:
-        if settings.transfer.head == "frozen":
-            raise ConfigError("transfer.head: a frozen head needs a model to start from (--init)")
+        if settings.transfer.head == "frozen" or settings.transfer.freeze_norm:
+            raise ConfigError("transfer: a frozen head or norm needs a model to start from (--init)")
         return SpeakerModel.fresh(settings.model, names)
     return transfer(load_model(init), settings.model, names, settings.transfer, utterance_centroids(data))
 
