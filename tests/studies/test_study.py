@@ -1,0 +1,156 @@
+"""Studies as data: reading, resolving and planning, without any training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shortvox.errors import ConfigError
+from shortvox.studies.data import DataSource
+from shortvox.studies.runner import StudyRun, plan
+from shortvox.studies.study import FOLDER, list_studies, load_study, study_names
+
+TINY: dict[str, Any] = {
+    "title": "Tiny",
+    "about": "a test",
+    "budget": {"T": 4, "S": 2},
+    "train": {"batch": 8, "model": {"backbone": "ecapa-64"}},
+    "systems": {  # the student before the teacher, on purpose
+        "student": {"start": "teacher", "steps": "S", "crop": "0.5s", "head": "frozen"},
+        "teacher": {"steps": "T", "crop": "1s"},
+        "scratch": {"steps": "T + S", "crop": "0.5-1s", "set": {"optimiser.lr": 0.01}},
+    },
+    "test": {"lengths": ["full", 1]},
+    "presets": {"less": {"only": ["teacher", "scratch"], "train.batch": 4}},
+}
+
+
+def write(folder: Path, **changes: Any) -> str:
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump({**TINY, **changes}, sort_keys=False))
+    return str(path)
+
+
+def keys(path: str, folder: Path, corpus: str = "c", **changes: Any) -> dict[str, str]:
+    """Key of each system's training when `changes` are set."""
+    study = load_study(path, changes=changes)
+    run = StudyRun(out=folder, source=DataSource((folder,), folder), jobs=1, command="")
+    return {step.system: step.key for step in plan(study, run, corpus)}
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_every_study_that_comes_with_the_package_loads_with_every_preset(name: str) -> None:
+    presets = yaml.safe_load((FOLDER / f"{name.replace('-', '_')}.yaml").read_text())["presets"]
+    for preset in (None, *presets):
+        study = load_study(name, preset=preset)
+        assert study.name == name
+        assert all(study.training(system, 1).seed == 1 for system in study.order())
+
+
+def test_the_frozen_head_study_compares_at_equal_steps() -> None:
+    study = load_study("frozen-fc")
+    assert study.order()[0] == "teacher"
+    totals = {name: study.total_steps(name) for name in study.settings.systems if name != "teacher"}
+    assert set(totals.values()) == {1350}
+    assert study.total_steps("teacher") == 900
+    assert study.settings.systems["teacher"].fewer_steps
+    assert study.training("frozen-fc", 0).transfer.head == "frozen"
+    assert study.training("from-teacher", 0).transfer.head == "trained"
+    (listed,) = (entry for entry in list_studies() if entry["name"] == "frozen-fc")
+    assert listed["systems"] == list(study.settings.systems)
+
+
+def test_a_study_is_a_file(tmp_path: Path) -> None:
+    study = load_study(write(tmp_path))
+    assert study.order() == ("teacher", "scratch", "student")
+    assert study.steps("scratch") == 6
+    assert study.total_steps("student") == 6
+    scratch = study.training("scratch", 3)
+    assert (scratch.seed, scratch.steps, scratch.crop, scratch.optimiser.lr) == (3, 6, "0.5-1s", 0.01)
+
+
+def test_presets_and_changes(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    less = load_study(path, preset="less")
+    assert list(less.settings.systems) == ["teacher", "scratch"]
+    assert less.settings.train.batch == 4
+    changed = load_study(path, changes={"T": 7, "train.optimiser.lr": 0.5, "only": ["teacher"]})
+    assert changed.steps("teacher") == 7
+    assert changed.training("teacher", 0).optimiser.lr == 0.5
+    assert list(changed.settings.systems) == ["teacher"]
+
+
+def test_a_key_changes_for_what_depends_on_it_and_for_nothing_else(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    before = keys(path, tmp_path)
+    everything = {"teacher", "student", "scratch"}
+
+    def redone(corpus: str = "c", **changes: Any) -> set[str]:
+        after = keys(path, tmp_path, corpus, **changes)
+        return {name for name in before if after[name] != before[name]}
+
+    assert redone() == set()
+    assert redone(S=3) == {"student", "scratch"}
+    assert redone(T=5) == everything
+    assert redone(**{"systems.teacher.crop": "2s"}) == {"teacher", "student"}
+    assert redone(**{"systems.student.head": "trained"}) == {"student"}
+    assert redone(corpus="d") == everything
+    assert redone(**{"test.lengths": ["full"]}) == set()
+    assert redone(**{"train.validation.every": 3}) == set()  # which speakers are left to train on is in the corpus
+    assert redone(**{"train.checkpoint_every": 7, "train.workers": 2, "train.device": "cpu"}) == set()
+    assert redone(title="Other", **{"systems.teacher.about": "x"}) == set()
+
+
+def test_seeds_are_trainings_of_their_own(tmp_path: Path) -> None:
+    run = StudyRun(out=tmp_path, source=DataSource((tmp_path,), tmp_path), jobs=1, command="")
+    steps = plan(load_study(write(tmp_path), changes={"seeds": 2}), run, "c")
+    assert len({step.folder for step in steps}) == len(steps) == 6
+    placed = [step.folder for step in steps]
+    for step in steps:
+        assert step.init is None or placed.index(step.init) < placed.index(step.folder)
+        assert step.init is None or f"seed{step.seed}" in step.init.name
+
+
+def system(**changes: Any) -> dict[str, Any]:
+    return {**TINY["systems"], "teacher": {**TINY["systems"]["teacher"], **changes}}
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"systems": system(start="student")}, "part of a circle"),
+    ({"systems": system(start="nobody")}, "'nobody' is unknown"),
+    ({"systems": system(steps="T+Q")}, "'Q' is no number and not in budget"),
+    ({"systems": system(steps=0)}, "steps: Input should be greater than or equal to 1"),
+    ({"systems": system(crop="9x")}, "crop: '9x'"),
+    ({"systems": system(set={"optimiser.lrr": 1})}, "did you mean 'lr'"),
+    ({"systems": {"a/b": TINY["systems"]["teacher"]}}, "a/b"),
+    ({"systems": {"..": TINY["systems"]["teacher"]}}, "pattern"),
+    ({"systems": {}}, "systems"),
+    ({"systems": ["a"]}, "systems"),
+    ({"budget": {"T": -4, "S": 2}}, "steps"),
+    ({"presets": [1]}, "presets: expected"),
+    ({"compare": [["teacher", "nobody"]]}, "no system 'nobody'"),
+    ({"notes_table": {"columns": ["full"], "rows": {"teacher": [1, 2]}}}, "2 figures under 1 columns"),
+    ({"test": {"protocols": ["full-shrt"]}}, "did you mean 'full-short'"),
+    ({"test": {"lengths": [0.001]}}, "one frame"),
+    ({"tests": {}}, "did you mean 'test'"),
+    ({"train": {"btch": 8}}, "did you mean 'batch'")])
+def test_what_a_study_cannot_be(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
+        load_study(write(tmp_path, **changes))
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize(("name", "options", "message"), [
+    ("frozen-fcc", {}, "did you mean 'frozen-fc'"),
+    ("nowhere.yaml", {}, "no such file"),
+    ("frozen-fc", {"preset": "smal"}, "did you mean 'small'"),
+    ("frozen-fc", {"changes": {"only": ["techer"]}}, "did you mean 'teacher'"),
+    ("frozen-fc", {"changes": {"only": None}}, "expected a list"),
+    ("frozen-fc", {"changes": {"U": 3}}, "unknown key 'U'")])
+def test_what_a_study_cannot_be_asked_for(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_study(name, **options)
