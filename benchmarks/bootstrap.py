@@ -1,0 +1,35 @@
+"""EER intervals over 40 000 trials of 50 speakers: weights and one sort, against resampling expanded trials."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.metrics import roc_curve
+from timing import ratio
+
+from shortvox.evaluation.bootstrap import bootstrap_metrics, draw_speakers
+
+DRAWS = 20
+
+
+def main() -> None:
+    rng = np.random.default_rng(0)
+    enrol, test = rng.integers(50, size=(2, 40_000))
+    label = enrol == test
+    scores = rng.standard_normal(40_000) + 2.0 * label
+    names = np.array([f"s{number:02}" for number in range(50)])
+    resampling = draw_speakers(names[enrol], names[test], label, draws=DRAWS)
+
+    def peer() -> list[float]:
+        eers = []
+        for draw in range(DRAWS):
+            rows = np.repeat(np.arange(len(label)), resampling.trial_weights(draw).astype(int))
+            false_alarm, hit, _ = roc_curve(label[rows], scores[rows])
+            eers.append(float(false_alarm[np.argmin(np.abs(false_alarm - (1 - hit)))]))
+        return eers
+
+    faster = ratio(lambda: bootstrap_metrics(scores, label, resampling), peer, rounds=3)
+    print(f"{DRAWS} draws: {faster:.1f} x the speed of repeating trials and scikit-learn's roc_curve")
+
+
+if __name__ == "__main__":
+    main()
