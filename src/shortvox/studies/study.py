@@ -99,19 +99,22 @@ class Study:
         return self.steps(system) + (self.total_steps(start) if start else 0)
 
     def order(self) -> tuple[str, ...]:
-        """Systems, each after the one it starts from. Raises ConfigError for an unknown start or a circle."""
+        """Systems in the study's own order, but each after the one it starts from.
+
+        Raises ConfigError for an unknown start or a circle.
+        """
         placed: list[str] = []
         waiting = dict(self.settings.systems)
         while waiting:
-            ready = [name for name, s in waiting.items() if s.start is None or s.start in placed]
-            if not ready:
+            able = [name for name, s in waiting.items() if s.start is None or s.start in placed]
+            if not able:
                 unknown = [name for name, system in waiting.items() if system.start not in self.settings.systems]
                 name = next(iter([*unknown, *waiting]))
                 start = waiting[name].start or ""
                 reason = f"unknown{nearest_name(start, self.settings.systems)}" if unknown else "part of a circle"
                 raise ConfigError(f"study {self.name}: systems.{name}.start: '{start}' is {reason}")
-            placed.extend(ready)
-            waiting = {name: s for name, s in waiting.items() if name not in ready}
+            placed.append(able[0])
+            del waiting[able[0]]
         return tuple(placed)
 
     def training(self, system: str, seed: int) -> TrainSettings:
