@@ -274,14 +274,14 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def calibrate(model: SpeakerModel, data: TrainingData, settings: TestSettings) -> dict[str, Any]:
-    """Affine calibrations for every protocol and length, fitted on `data`: the content of `calibration.json`."""
+    """Affine calibrations, fitted on `data`, for the lengths given and every protocol: content of `calibration.json`."""
     settings = settings.model_copy(
         update={"max_nontarget": CALIBRATION_TRIALS, "same_gender": False, "crop_seeds": 1}
     )
     test = TestSet.make(data, settings)
-    embeddings = embed(model, data.corpus, data.store, test.crops(settings))
+    embeddings = embed(model, data.corpus, data.store, test.crops(settings, tuple(protocol)))
     fitted: dict[str, dict[str, Any]] = {}
-    for name in settings.protocols:
+    for name in protocol:
         fitted[name] = {}
         for length in settings.names():
             cuts = test.cuts(protocol[name], length, settings.crop_seeds)
