@@ -274,7 +274,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def calibrate(model: SpeakerModel, data: TrainingData, settings: TestSettings) -> dict[str, Any]:
-    """Affine calibrations, fitted on `data`, for the lengths given and every protocol: content of `calibration.json`."""
+    """Affine calibrations fitted on `data`, for every protocol at the lengths given: content of `calibration.json`."""
     settings = settings.model_copy(
         update={"max_nontarget": CALIBRATION_TRIALS, "same_gender": False, "crop_seeds": 1}
     )
