@@ -10,10 +10,9 @@ from typing import Annotated, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
-from rich.console import Console
 
 from shortvox import __version__
-from shortvox.cli.options import AsJson, Cache, Corpora, Set, command_line, short_name
+from shortvox.cli.options import AsJson, Cache, Corpora, Set, command_line, short_name, table_console
 from shortvox.config import nearest_name, override_all, parse, parse_assignments
 from shortvox.corpora.corpus import load_corpora
 from shortvox.errors import ConfigError, ModelError
@@ -75,7 +74,7 @@ def evaluate(
     if as_json:
         print(json.dumps(results, allow_nan=False))
     else:
-        Console().print(results_table(results))
+        table_console().print(results_table(results))
 
 
 def embed(

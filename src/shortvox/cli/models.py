@@ -6,9 +6,9 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from shortvox.cli.options import table_console
 from shortvox.models import backbone, parameter_count
 
 
@@ -28,4 +28,4 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
         table.add_column(title, justify="right" if title in ("parameters", "embedding", "bands") else "left")
     for name, row in rows.items():
         table.add_row(name, f"{row['parameters']:,}", str(row["dim"]), str(row["bands"]), str(row["about"]))
-    Console().print(table)
+    table_console().print(table)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 Corpora = Annotated[list[Path], typer.Option("--corpus", help="Corpus folder; may be given several times.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout and nothing else there.")]
@@ -18,6 +19,11 @@ Cache = Annotated[
     typer.Option(help="Folder for decoded audio; by default a folder of the output. Decoding happens once.",
                  show_default=False),
 ]
+
+
+def table_console() -> Console:
+    """Where tables go: the terminal as wide as it is, a file or pipe wide enough for the widest table."""
+    return Console(width=None if sys.stdout.isatty() else 120)
 
 
 def command_line() -> str:

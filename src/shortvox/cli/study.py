@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from shortvox.cli.options import AsJson, Set, command_line
+from shortvox.cli.options import AsJson, Set, command_line, table_console
 from shortvox.config import parse_assignments
 from shortvox.demo.voices import prepare_demo_voices
 from shortvox.errors import ConfigError
@@ -93,7 +92,7 @@ def _show(results: dict[str, Any], out: Path, as_json: bool) -> None:
     if as_json:
         print(json.dumps(results, allow_nan=False))
     else:
-        Console().print(results_table(results))
+        table_console().print(results_table(results))
     note(f"report: {out / 'report.html'}; figures: {out / 'results.json'}")
 
 
@@ -107,7 +106,7 @@ def _list(as_json: bool) -> None:
         table.add_column(title)
     for entry in studies:
         table.add_row(entry["name"], entry["about"], "\n".join(entry["systems"]), ", ".join(entry["presets"]))
-    Console().print(table)
+    table_console().print(table)
 
 
 def _jobs(asked: int) -> int:

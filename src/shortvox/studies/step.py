@@ -82,7 +82,9 @@ def run_step(step: Step, messages: Queue[tuple[str, int, Any]]) -> None:
     name = f"{step.system}#{step.seed}"
 
     def report(done: int, steps: int, status: str) -> None:
-        if os.getppid() != parent:  # nobody is left to train for
+        nonlocal parent
+        if os.getppid() != parent:  # nobody is left to train for: ask, once, for a checkpoint and the end
+            parent = os.getppid()
             os.kill(os.getpid(), signal.SIGTERM)
         messages.put((name, done, status))
 
