@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,13 @@ from shortvox.cli.main import run
 from shortvox.corpora.corpus import Corpus
 from shortvox.training.data import TrainingData
 from voices import make_voices
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hear_interrupts() -> None:
+    """A shell's background jobs, some CI runners' among them, start with Ctrl-C ignored; tests need it heard."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from rich.progress import (
 console = Console(stderr=True)
 
 
-def progress_bar(*, transient: bool = False) -> Progress:
+def progress_bar(*, transient: bool = False, shown: bool = True) -> Progress:
     """A bar with what is done, time spent and time left; quiet lines where stderr is no terminal."""
     return Progress(
         SpinnerColumn(),
@@ -29,6 +29,7 @@ def progress_bar(*, transient: bool = False) -> Progress:
         TextColumn("{task.fields[note]}", style="dim"),
         console=console,
         transient=transient,
+        disable=not shown,
     )
 
 

@@ -65,7 +65,7 @@ def test_the_frozen_head_study_compares_at_equal_steps() -> None:
 
 def test_a_study_is_a_file(tmp_path: Path) -> None:
     study = load_study(write(tmp_path))
-    assert study.order() == ("teacher", "scratch", "student")
+    assert study.order() == ("teacher", "student", "scratch")
     assert study.steps("scratch") == 6
     assert study.total_steps("student") == 6
     scratch = study.training("scratch", 3)

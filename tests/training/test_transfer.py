@@ -110,7 +110,7 @@ def test_a_trained_head_moves(data: TrainingData, teacher: Path, tmp_path: Path)
 
 
 def test_a_frozen_head_needs_a_model_and_a_mistake_leaves_the_folder_free(data: TrainingData, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="a frozen head needs a model to start from"):
+    with pytest.raises(ConfigError, match="a frozen head or norm needs a model"):
         trainings.run({**PLAIN, "transfer": {"head": "frozen"}}, data, tmp_path)
     trainings.run({**PLAIN, "steps": 1}, data, tmp_path)  # corrected, in the same folder
 

@@ -12,8 +12,19 @@ import pyarrow.parquet as pq
 import typer
 
 from shortvox import __version__
-from shortvox.cli.options import AsJson, Cache, Corpora, Set, command_line, short_name, table_console
+from shortvox.cli.options import (
+    AsJson,
+    Cache,
+    Corpora,
+    Device,
+    Set,
+    audio_cache,
+    command_line,
+    short_name,
+    table_console,
+)
 from shortvox.config import nearest_name, override_all, parse, parse_assignments
+from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.corpus import load_corpora
 from shortvox.errors import ConfigError, ModelError
 from shortvox.evaluation.evaluate import System, TestSet, TestSettings
@@ -27,7 +38,9 @@ from shortvox.models.folder import SpeakerModel, load_model, read_history
 from shortvox.progress import note, progress_bar
 from shortvox.report.render import write_report
 from shortvox.report.tables import results_table
+from shortvox.studies.data import named_in
 from shortvox.training.data import TrainingData
+from shortvox.training.distributed import chosen_device
 
 
 def evaluate(
@@ -41,6 +54,7 @@ def evaluate(
     lengths: Annotated[str, typer.Option(help="Seconds of test speech, and 'full'.")] = "full,5,3,2,1.5,1",
     by: Annotated[str | None, typer.Option(help="Split the figures by this manifest column of the test side.")] = None,
     set_: Set = None,
+    device: Device = "auto",
     cache: Cache = None,
     as_json: AsJson = False,
 ) -> None:
@@ -48,20 +62,22 @@ def evaluate(
     chosen = tuple(protocols or ("full-short", "short-short"))
     values = {"protocols": chosen, "lengths": parse_lengths(lengths)}
     settings = parse(TestSettings, override_all(values, parse_assignments(set_ or [])), "evaluate")
-    systems = {_unique(folder, model): _system(load_model(folder), folder) for folder in model}
+    where = chosen_device(device)
+    systems = {_unique(folder, model): _system(load_model(folder).to(where), folder) for folder in model}
     ensure_writable(out)
     everything = load_corpora(corpus)
     if by is not None and by not in everything.columns():
         raise ConfigError(f"--by: no column '{by}' in the manifest{nearest_name(by, everything.columns())}")
-    listed = None if trials is None else read_trials(trials, everything)
-    data = TrainingData.open(everything, cache or out / "audio")
+    tested = everything if trials is None else named_in(trials, everything)
+    listed = None if trials is None else read_trials(trials, tested)
+    data = TrainingData.open(tested, audio_cache(cache, out))
     test = TestSet.make(data, settings, listed)
     results: dict[str, Any] = {
         "title": f"Evaluation on {data.corpus.name}",
         "about": "",
         **evaluate_systems(systems, test, settings, cache=out / "embeddings", by=by),
         "corpus": {"test": {"speakers": len(data.corpus.speakers), "utterances": len(data.corpus),
-                            "hours": round(float(data.store.lengths.sum()) / 16000 / 3600, 3),
+                            "hours": round(float(data.store.lengths.sum()) / SAMPLE_RATE / 3600, 3),
                             "sources": [str(folder) for folder in corpus]}},
         "settings": settings.model_dump(mode="json"),
         "command": command_line(),
@@ -81,11 +97,12 @@ def embed(
     model: Annotated[Path, typer.Option(help="Model folder.")],
     corpus: Corpora,
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    device: Device = "auto",
     cache: Cache = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the unit-length embedding of every utterance, whole, as Parquet."""
-    loaded = load_model(model)
+    loaded = load_model(model).to(chosen_device(device))
     if out.is_dir():
         raise ConfigError(f"{out}: is a folder; --out names the Parquet file to write")
     ensure_writable(out.absolute().parent)

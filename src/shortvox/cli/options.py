@@ -14,11 +14,21 @@ from rich.console import Console
 Corpora = Annotated[list[Path], typer.Option("--corpus", help="Corpus folder; may be given several times.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout and nothing else there.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, dotted key.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Cache = Annotated[
     Path | None,
-    typer.Option(help="Folder for decoded audio; by default a folder of the output. Decoding happens once.",
-                 show_default=False),
+    typer.Option(
+        help="Folder for decoded audio, by default in the output; 'none' reads crops by seeking in the files instead.",
+        show_default=False,
+    ),
 ]
+
+
+def audio_cache(cache: Path | None, out: Path) -> Path | None:
+    """Where decoded audio is kept; None reads by seeking."""
+    if cache is None:
+        return out / "audio"
+    return None if str(cache) == "none" else cache
 
 
 def table_console() -> Console:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from shortvox.cli.options import AsJson, Set, command_line, table_console
+from shortvox.cli.options import AsJson, Cache, Set, audio_cache, command_line, table_console
 from shortvox.config import parse_assignments
 from shortvox.demo.voices import prepare_demo_voices
 from shortvox.errors import ConfigError
@@ -36,7 +36,7 @@ def study(
     seeds: Annotated[int | None, typer.Option(min=1, help="Training seeds; more give honest intervals.")] = None,
     set_: Set = None,
     jobs: Jobs = 0,
-    cache: Annotated[Path | None, typer.Option(help="Folder for decoded audio; by default in --out.")] = None,
+    cache: Cache = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a study: train every system, test it at every length, write a report. The same command continues it."""
@@ -51,7 +51,7 @@ def study(
     chosen = load_study(name, preset=preset, changes=changes)
     source = DataSource(
         corpora=tuple(corpus),
-        cache=cache or out / "audio",
+        cache=audio_cache(cache, out),
         test_corpora=tuple(test_corpus or ()),
         test_speakers=test_speakers,
         trials=trials,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from shortvox.cli.options import AsJson, Cache, Corpora, Set
+from shortvox.cli.options import AsJson, Cache, Corpora, Set, audio_cache
 from shortvox.config import override_all, parse, parse_assignments, read_yaml
 from shortvox.corpora.corpus import load_corpora
 from shortvox.files import ensure_writable
@@ -33,10 +33,10 @@ def train(
     """Train a model, or continue one: the folder it leaves is what evaluate, embed and --init take."""
     settings = parse(TrainSettings, override_all(read_yaml(config), parse_assignments(set_ or [])), str(config))
     ensure_writable(out)
-    data = TrainingData.open(load_corpora(corpus), cache or out / "audio")
+    data = TrainingData.open(load_corpora(corpus), audio_cache(cache, out))
     held = settings.validation.speakers
     learning, validation = data.hold_out(held) if held else (data, None)
-    with progress_bar() as bar:
+    with progress_bar(shown=leads()) as bar:
         task = bar.add_task("Training", total=settings.steps, note="")
         train_and_calibrate(
             settings,

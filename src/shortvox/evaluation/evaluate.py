@@ -58,6 +58,7 @@ class TestSet:
     data: TrainingData
     trials: Trials
     families: tuple[str, ...] | None = None
+    _cuts: dict[tuple[str, str, int], list[SideCrops]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def make(cls, data: TrainingData, settings: TestSettings, trials: Trials | None = None) -> TestSet:
@@ -81,7 +82,11 @@ class TestSet:
         return np.unique(np.concatenate([self.trials.enrol, self.trials.test]))
 
     def cuts(self, how: Protocol, length: str, crop_seeds: int) -> list[SideCrops]:
-        return how.cut(self.data.corpus, self.data.store, length, crop_seeds)
+        """The protocol's crops at a length, made once."""
+        key = (how.name, length, crop_seeds)
+        if key not in self._cuts:
+            self._cuts[key] = how.cut(self.data.corpus, self.data.store, length, crop_seeds)
+        return self._cuts[key]
 
     def crops(self, settings: TestSettings, protocols: Sequence[str] | None = None) -> list[Crop]:
         """Every crop that the protocols (the settings' own by default) need, of utterances that occur in a trial."""
@@ -144,13 +149,18 @@ def embed_test(
     on_batch: Callable[[int], None] | None = None,
 ) -> dict[str, Embeddings]:
     """Embeddings of all test crops by change of the audio: `none`, and if asked for `4khz` (first protocol only)."""
+    return {
+        changed: embed(model, test.data.corpus, test.data.store, crops, changed=changed, cache=cache, on_batch=on_batch)
+        for changed, crops in _needed(test, settings).items()
+    }
+
+
+def _needed(test: TestSet, settings: TestSettings) -> dict[str, list[Crop]]:
+    """The crops to embed, by change of the audio."""
     needed = {"none": test.crops(settings)}
     if settings.band_limited:
         needed["4khz"] = test.crops(settings, settings.protocols[:1])
-    return {
-        changed: embed(model, test.data.corpus, test.data.store, crops, changed=changed, cache=cache, on_batch=on_batch)
-        for changed, crops in needed.items()
-    }
+    return needed
 
 
 def _embed_system(
@@ -158,7 +168,8 @@ def _embed_system(
 ) -> list[dict[str, Embeddings]]:
     """Embeddings for each training seed."""
     with progress_bar(transient=True) as bar:
-        task = bar.add_task(f"Embedding {name}", total=None, note="")
+        each = sum(len(crops) for crops in _needed(test, settings).values())
+        task = bar.add_task(f"Embedding {name}", total=each * len(system.models), note="")
         return [
             embed_test(model, test, settings, cache=cache, on_batch=lambda done: bar.advance(task, done))
             for model in system.models

@@ -80,10 +80,12 @@ class SpeakerModel:
                 {name.removeprefix(f"{part}."): t for name, t in tensors.items() if name.startswith(f"{part}.")}
             )
 
-    def fingerprint(self) -> str:
-        """Hash of what decides an embedding: backbone weights and front end."""
+    def fingerprint(self, *, with_head: bool = False) -> str:
+        """Hash of what decides an embedding, or `with_head` of all that a training starts from."""
         digest = hashlib.sha256(json.dumps(self.settings.frontend.model_dump()).encode())
-        for name, tensor in sorted(self.backbone.state_dict().items()):
+        head_state = self.head.state_dict(prefix="head.") if with_head else {}
+        digest.update("\n".join(self.speakers if with_head else ()).encode())
+        for name, tensor in sorted({**self.backbone.state_dict(), **head_state}.items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:24]

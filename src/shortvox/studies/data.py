@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from shortvox.corpora.corpus import Corpus, load_corpora
+from shortvox.corpora.split import hold_out, read_speakers, split_speakers
 from shortvox.errors import CorpusError
 from shortvox.evaluation.evaluate import TestSet, TestSettings
 from shortvox.evaluation.trials import read_trials
@@ -25,7 +25,7 @@ class DataSource:
     """
 
     corpora: tuple[Path, ...]
-    cache: Path
+    cache: Path | None
     test_corpora: tuple[Path, ...] = ()
     test_speakers: Path | None = None
     trials: Path | None = None
@@ -35,14 +35,12 @@ class DataSource:
     def open(self) -> StudyData:
         everything = TrainingData.open(load_corpora(self.corpora), self.cache)
         if self.test_corpora:
-            train, test = everything, TrainingData.open(load_corpora(self.test_corpora), self.cache)
+            train, test = everything, TrainingData.open(self._test_corpus(), self.cache)
+            self._refuse_overlap(train.corpus, test.corpus)
         else:
-            chosen = self._chosen_speakers(everything.corpus)
+            chosen = set(self._split(everything.corpus)[1].speakers)
             train = everything.select(lambda u: u.speaker not in chosen)
             test = everything.select(lambda u: u.speaker in chosen, f"{everything.corpus.name} (test)")
-        both = set(train.corpus.speakers) & set(test.corpus.speakers)
-        if both:
-            raise CorpusError(f"speaker '{min(both)}' is in training and in test; speakers must be disjoint")
         if len(train.corpus.speakers) < 2 or len(test.corpus.speakers) < FEWEST_TEST_SPEAKERS:
             raise CorpusError(
                 f"{train.corpus.name}: {len(train.corpus.speakers)} training and {len(test.corpus.speakers)} test "
@@ -58,22 +56,46 @@ class DataSource:
         trials = None if self.trials is None else read_trials(self.trials, data.test.corpus)
         return TestSet.make(data.test, settings, trials)
 
-    def _chosen_speakers(self, corpus: Corpus) -> set[str]:
-        names = corpus.speakers
+    def validation_note(self, data: StudyData) -> str | None:
+        """What to tell the user when fewer speakers than asked for could be held out for validation."""
+        held = len(data.validation.corpus.speakers) if data.validation else 0
+        if held == self.validation_speakers:
+            return None
+        calibration = "" if held else "; without any, figures that need calibration are missing"
+        return (f"{self.validation_speakers} validation speakers were asked for and {held} held out, because at most "
+                f"a quarter of the training speakers is{calibration}.")
+
+    def _split(self, corpus: Corpus) -> tuple[Corpus, Corpus]:
         if self.test_speakers is None:
-            count = max(FEWEST_TEST_SPEAKERS, round(self.share * len(names)))
-            return set(np.random.default_rng((0, 7)).permutation(names)[:count].tolist())
-        try:
-            wanted = self.test_speakers.read_text(encoding="utf-8").split()
-        except (OSError, UnicodeDecodeError) as error:
-            raise CorpusError(f"{self.test_speakers}: cannot be read ({error})") from None
-        # With several corpora, speakers carry their corpus's name; a published list does not.
-        known = {name: name for name in names} | {name.rpartition("/")[2]: name for name in names}
-        unknown = [name for name in wanted if name not in known]
-        if unknown:
-            raise CorpusError(f"{self.test_speakers}: speaker '{unknown[0]}' is in no corpus given"
-                              + (f" (nor are {len(unknown) - 1} others)" if len(unknown) > 1 else ""))
-        return {known[name] for name in wanted}
+            return hold_out(corpus, fraction=max(self.share, FEWEST_TEST_SPEAKERS / len(corpus.speakers)))
+        return split_speakers(corpus, read_speakers(self.test_speakers))
+
+    def _test_corpus(self) -> Corpus:
+        """The test corpora; with a trial list, only what it names, so that nothing else is decoded."""
+        corpus = load_corpora(self.test_corpora)
+        return corpus if self.trials is None else named_in(self.trials, corpus)
+
+    def _refuse_overlap(self, train: Corpus, test: Corpus) -> None:
+        """Nobody, and no recording, may be on both sides, whatever prefix several corpora give to names."""
+        both = _plain(train.speakers, self.corpora) & _plain(test.speakers, self.test_corpora)
+        if both:
+            raise CorpusError(f"speaker '{min(both)}' is in training and in test; leave out one side, or rename the "
+                              "speaker if these are two people")
+        files = {u.path.resolve() for u in train.utterances} & {u.path.resolve() for u in test.utterances}
+        if files:
+            raise CorpusError(f"{min(files)} is in training and in test; give each recording to one side")
+
+
+def named_in(trials: Path, corpus: Corpus) -> Corpus:
+    """The utterances of `corpus` that a trial list names."""
+    listed = read_trials(trials, corpus)
+    used = {corpus.utterances[position].id for position in {*listed.enrol.tolist(), *listed.test.tolist()}}
+    return corpus.select(lambda u: u.id in used)
+
+
+def _plain(speakers: Iterable[str], corpora: Sequence[Path]) -> set[str]:
+    """Names without the corpus prefix that several corpora at once give them."""
+    return {name.partition("/")[2] if len(corpora) > 1 else name for name in speakers}
 
 
 @dataclass(frozen=True)

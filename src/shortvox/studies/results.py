@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from shortvox import __version__
-from shortvox.evaluation.evaluate import System, TestSet, evaluate
+from shortvox.corpora.audio import SAMPLE_RATE
+from shortvox.evaluation.evaluate import System, TestSet, calibrate, evaluate
+from shortvox.files import write_json
 from shortvox.heads import prototype_angles
 from shortvox.models import parameter_count
 from shortvox.models.folder import SpeakerModel, load_model, read_history
@@ -17,13 +19,15 @@ from shortvox.studies.data import StudyData
 from shortvox.studies.step import Step
 from shortvox.studies.study import Study
 from shortvox.training.data import TrainingData
+from shortvox.training.distributed import chosen_device
 
 
 def study_results(
     study: Study, steps: Sequence[Step], data: StudyData, test: TestSet, *, cache: Path
 ) -> dict[str, Any]:
     """Figures, comparisons and facts of a study whose steps are all done."""
-    models = {(step.system, step.seed): load_model(step.folder) for step in steps}
+    device = chosen_device(study.settings.train.device)
+    models = {(step.system, step.seed): _model(step, data, study).to(device) for step in steps}
     histories = {(step.system, step.seed): read_history(step.folder) for step in steps}
     seeds = range(study.settings.seeds)
     systems = {
@@ -47,6 +51,17 @@ def study_results(
         "settings": settings,
         "version": __version__,
     }
+
+
+def _model(step: Step, data: StudyData, study: Study) -> SpeakerModel:
+    """A step's model; its calibration is fitted again where the test has got lengths since."""
+    model = load_model(step.folder)
+    fitted = (model.calibration or {}).get("protocols", {})
+    wanted = set(study.settings.test.names())
+    if data.validation is None or all(wanted <= set(fitted.get(name, ())) for name in study.settings.test.protocols):
+        return model
+    write_json(step.folder / "calibration.json", calibrate(model, data.validation, study.settings.test))
+    return load_model(step.folder)
 
 
 def _facts(
@@ -97,6 +112,6 @@ def _described(data: TrainingData) -> dict[str, Any]:
         "name": corpus.name,
         "speakers": len(corpus.speakers),
         "utterances": len(corpus),
-        "hours": round(float(data.store.lengths.sum()) / 16000 / 3600, 3),
+        "hours": round(float(data.store.lengths.sum()) / SAMPLE_RATE / 3600, 3),
         "sources": sources or [corpus.name],
     }

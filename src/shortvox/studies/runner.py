@@ -39,7 +39,6 @@ class StudyRun:
     source: DataSource
     jobs: int
     command: str
-    threads: int = 0
     synthetic: bool = False
     notes: tuple[str, ...] = ()
     licences: tuple[Mapping[str, Any], ...] = ()
@@ -59,6 +58,8 @@ def run_study(study: Study, run: StudyRun) -> dict[str, Any]:
     with _only_one(run.out):
         data = run.source.open()
         test = run.source.test_set(data, study.settings.test)  # a bad trial list must fail before hours of training
+        if (told := run.source.validation_note(data)) is not None:
+            note(told)
         steps = plan(study, run, data.train.corpus.fingerprint())
         write_text(run.out / "study.yaml", write_yaml(study.settings.model_dump(mode="json")))
         started = time.monotonic()
@@ -70,7 +71,10 @@ def run_study(study: Study, run: StudyRun) -> dict[str, Any]:
             "command": run.command,
             "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         }
-        results["corpus"] |= {"notes": list(run.notes), "licences": [dict(entry) for entry in run.licences]}
+        results["corpus"] |= {
+            "notes": [*run.notes, *([told] if told else [])],
+            "licences": [dict(entry) for entry in run.licences],
+        }
         write_json(run.out / "results.json", results)
         write_report(results, run.out / "report.html")
         return results
@@ -79,11 +83,12 @@ def run_study(study: Study, run: StudyRun) -> dict[str, Any]:
 def plan(study: Study, run: StudyRun, corpus: str) -> list[Step]:
     """All steps of all seeds, seed by seed, each after the one it starts from."""
     steps: list[Step] = []
-    threads = run.threads or max(1, (os.cpu_count() or 1) // run.jobs)
+    share = max(1, len(os.sched_getaffinity(0)) // run.jobs) if hasattr(os, "sched_getaffinity") else 1
     for seed in range(study.settings.seeds):
         by_system: dict[str, Step] = {}
         for name in study.order():
-            settings = study.training(name, seed).model_copy(update={"threads": threads})
+            settings = study.training(name, seed)
+            settings = settings.model_copy(update={"threads": settings.threads or share})
             start = study.settings.systems[name].start
             parent = by_system[start] if start else None
             key = step_key(settings, corpus, parent.key if parent else None)
@@ -181,11 +186,13 @@ class _Watch:
 
     def finish(self, name: str, exit_code: int | None) -> None:
         self.bar.remove_task(self.tasks[name])
-        ended = self.ended.get(name, f"failed: the worker process died (exit code {exit_code}); out of memory?")
+        ended = self.ended.get(name, f"bug: the process ended with code {exit_code}; out of memory?")
         if ended == "interrupted":
             raise KeyboardInterrupt
         if ended.startswith("failed: "):
             raise ShortvoxError(f"{name}: {ended.removeprefix('failed: ')}")
+        if ended != "done":
+            raise RuntimeError(f"training {name}: {ended.removeprefix('bug: ')}")
 
 
 def _ready(waiting: Sequence[Step], running: Mapping[str, BaseProcess], jobs: int) -> list[Step]:

@@ -23,7 +23,7 @@ from shortvox.memory import tune_allocator
 from shortvox.models.folder import SpeakerModel, load_model
 from shortvox.studies.data import DataSource
 from shortvox.training.data import TrainingData
-from shortvox.training.distributed import leads
+from shortvox.training.distributed import chosen_device, leads
 from shortvox.training.settings import TrainSettings
 from shortvox.training.trainer import OnStep, train
 
@@ -71,7 +71,7 @@ def train_and_calibrate(
     if validation is None or not leads():
         return model
     write_json(out / "calibration.json", calibrate(model, validation, test or TestSettings()))
-    return load_model(out)
+    return load_model(out).to(chosen_device(settings.device))
 
 
 def run_step(step: Step, messages: Queue[tuple[str, int, Any]]) -> None:
@@ -114,3 +114,7 @@ def run_step(step: Step, messages: Queue[tuple[str, int, Any]]) -> None:
         messages.put((name, -1, "interrupted"))
     except ShortvoxError as error:
         messages.put((name, -1, f"failed: {error}"))
+    except Exception as error:
+        messages.put((name, -1, f"bug: {type(error).__name__}: {error}"))
+        if os.environ.get("SHORTVOX_DEBUG"):
+            raise

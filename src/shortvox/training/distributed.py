@@ -44,7 +44,7 @@ def leads() -> bool:
 def placement(device: str) -> Iterator[Placement]:
     """This process's placement; joins the process group when torchrun started it (WORLD_SIZE > 1)."""
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    chosen = _device(device)
+    chosen = chosen_device(device)
     if ranks == 1:
         yield Placement(chosen)
         return
@@ -55,7 +55,8 @@ def placement(device: str) -> Iterator[Placement]:
         dist.destroy_process_group()
 
 
-def _device(name: str) -> torch.device:
+def chosen_device(name: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N` as a device; raises ConfigError where there is no such thing."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -68,5 +69,5 @@ def _device(name: str) -> torch.device:
         raise ConfigError("device: cuda asked for, but torch sees no GPU; set device=cpu")
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.set_device(device)
+        torch.cuda.setchosen_device(device)
     return device

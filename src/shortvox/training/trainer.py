@@ -122,10 +122,11 @@ def train(
         if settings.batch % (place.ranks * settings.accumulate):
             raise ConfigError(f"batch: {settings.batch} cannot be dealt to {place.ranks} ranks in "
                               f"{settings.accumulate} parts each; choose a multiple")
-        _check_folder(out, settings, data, init, resume, place)
+        source = load_model(init) if init else None
+        _check_folder(out, settings, data, source, resume, place)
         if resume and (out / "config.yaml").exists():
             return load_model(out)
-        model = _initial_model(settings, data, init).to(place.device)
+        model = _initial_model(settings, data, source).to(place.device)
         freeze_head(model, settings.transfer)
         return _run(settings, data, model, out, place, interrupt, validate, on_step)
 
@@ -234,22 +235,23 @@ def _learn(
             loss = learner(part, generator, step / settings.steps) / len(parts)
             loss.backward()
         total += float(loss.detach())
-    if settings.optimiser.clip is not None:
-        nn.utils.clip_grad_norm_(
-            [p for group in optimiser.param_groups for p in group["params"]], settings.optimiser.clip
-        )
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    norm = nn.utils.clip_grad_norm_(parameters, settings.optimiser.clip or float("inf"))
+    if not torch.isfinite(norm):
+        raise ShortvoxError(f"the gradient is not finite at step {step}; lower optimiser.lr "
+                            f"(now {settings.optimiser.lr:g}) and train again")
     optimiser.step()
     return total
 
 
 def _check_folder(
-    out: Path, settings: TrainSettings, data: TrainingData, init: Path | None, resume: bool, place: Placement
+    out: Path, settings: TrainSettings, data: TrainingData, init: SpeakerModel | None, resume: bool, place: Placement
 ) -> None:
     """Refuse to mix two trainings in one folder; write down what this one is."""
     if not place.leads:
         return
     described = out / "training.yaml"
-    identity = {"essential": settings.essential(), "init": str(init) if init else None,
+    identity = {"essential": settings.essential(), "init": init.fingerprint(with_head=True) if init else None,
                 "corpus": data.corpus.fingerprint()}
     # A training that failed before its first checkpoint, on a mistake in its settings say, left nothing to protect.
     begun = described.exists() and ((out / "checkpoints").exists() or (out / "config.yaml").exists())
@@ -262,7 +264,7 @@ def _check_folder(
     write_text(described, write_yaml({"settings": settings.model_dump(mode="json"), "identity": identity}))
 
 
-def _initial_model(settings: TrainSettings, data: TrainingData, init: Path | None) -> SpeakerModel:
+def _initial_model(settings: TrainSettings, data: TrainingData, init: SpeakerModel | None) -> SpeakerModel:
     names = speaker_names(data.corpus.speakers, settings.augment.speeds)
     if len(data.corpus.speakers) < 2:
         raise ConfigError(f"{data.corpus.name}: {len(data.corpus.speakers)} training speaker(s); at least two needed")
@@ -271,7 +273,7 @@ def _initial_model(settings: TrainSettings, data: TrainingData, init: Path | Non
         if settings.transfer.head == "frozen" or settings.transfer.freeze_norm:
             raise ConfigError("transfer: a frozen head or norm needs a model to start from (--init)")
         return SpeakerModel.fresh(settings.model, names)
-    return transfer(load_model(init), settings.model, names, settings.transfer, utterance_centroids(data))
+    return transfer(init, settings.model, names, settings.transfer, utterance_centroids(data))
 
 
 def _snapshot(
@@ -294,7 +296,8 @@ def _restore(
 ) -> Progress:
     model.load_tensors(latest.part("model"))
     load_optimiser(optimiser, latest.part("optimiser"))
-    average.update(latest.part("average"))
+    here = model.tensors()
+    average.update({name: tensor.to(here[name].device) for name, tensor in latest.part("average").items()})
     threads = latest.state["threads"]
     if threads != torch.get_num_threads():
         note(f"resuming with {torch.get_num_threads()} threads a training begun with {threads}: the result will be "
