@@ -67,6 +67,9 @@ class DataSource:
 
     def _split(self, corpus: Corpus) -> tuple[Corpus, Corpus]:
         if self.test_speakers is None:
+            if len(corpus.speakers) < 2 + FEWEST_TEST_SPEAKERS:
+                raise CorpusError(f"{corpus.name}: {len(corpus.speakers)} speakers; a study needs at least two to "
+                                  "train on and two to test on")
             return hold_out(corpus, fraction=max(self.share, FEWEST_TEST_SPEAKERS / len(corpus.speakers)))
         return split_speakers(corpus, read_speakers(self.test_speakers))
 
