@@ -7,6 +7,7 @@ import pytest
 from shortvox.config import Settings, override_all, parse, parse_assignments, read_yaml, write_yaml
 from shortvox.errors import ConfigError
 from shortvox.registry import Registry
+from shortvox.studies.study import StudySettings, SystemSettings
 from shortvox.training.settings import TrainSettings
 
 
@@ -22,6 +23,39 @@ def test_mistakes_name_the_key_and_the_nearest(values: dict, told: str) -> None:
     with pytest.raises(ConfigError) as raised:
         parse(TrainSettings, values, "where")
     assert told in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+class Several(Settings):
+    systems: tuple[SystemSettings, ...] | None = None
+
+
+@pytest.mark.parametrize(("kind", "values", "told"), [
+    (StudySettings, {"systems": {"teacher": {"steps": 1, "cropp": "2s"}}},
+     "unknown key 'systems.teacher.cropp'; did you mean 'crop'?"),
+    (StudySettings, {"notes_table": {"colums": [], "rows": {}}},
+     "unknown key 'notes_table.colums'; did you mean 'columns'?"),
+    (StudySettings, {"train": {"optimiser": {"lrr": 1}}}, "unknown key 'train.optimiser.lrr'; did you mean 'lr'?"),
+    (Several, {"systems": [{"steps": 1, "crop": "2s", "haed": "frozen"}]},
+     "unknown key 'systems.0.haed'; did you mean 'head'?"),
+])
+def test_suggestions_reach_into_dicts_tuples_and_optional_settings(
+    kind: type[Settings], values: dict, told: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse(kind, values, "where")
+    assert str(raised.value) == f"where: {told}"
+
+
+@pytest.mark.parametrize(("values", "told"), [
+    ({"model": {"backbone": "ecapa-46"}}, "where: unknown backbone 'ecapa-46'; did you mean 'ecapa-64'?"),
+    ({"model": {"head": {"name": "aamm"}}}, "where: unknown head 'aamm'; did you mean 'aam'?"),
+    ({"crop": "3"}, "where: crop: '3' is none of"),
+])
+def test_a_wrong_name_is_told_with_its_place_and_the_nearest(values: dict, told: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse(TrainSettings, values, "where")
+    assert str(raised.value).startswith(told)
     assert "\n" not in str(raised.value)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -28,8 +29,12 @@ def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:
     """`values` as a `kind`; raises ConfigError naming `where`, the key and what would be right."""
     try:
         return kind.model_validate(dict(values))
+    except ConfigError as error:  # from a validator that looked something up
+        raise ConfigError(f"{where}: {error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
+        found = error.errors()
+        # A misspelt key that is needed is missing too, but only the misspelling says what to put right.
+        first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise ConfigError(f"{where}: unknown key '{key}'{_nearest(kind, first['loc'])}") from None
@@ -49,11 +54,29 @@ def _nearest(kind: type[BaseModel], location: tuple[int | str, ...]) -> str:
 
 
 def _known_keys(kind: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    current: Any = kind
+    reached: list[Any] = [kind]
     for part in path:
-        field = current.model_fields.get(part) if hasattr(current, "model_fields") else None
-        current = field.annotation if field else None
-    return list(current.model_fields) if hasattr(current, "model_fields") else []
+        reached = [option for place in reached for inner in _below(place, part) for option in _options(inner)]
+    return [key for place in reached if _has_keys(place) for key in place.model_fields]
+
+
+def _below(annotation: Any, part: int | str) -> list[Any]:
+    """What may stand at `part` of a settings class; of a dict or tuple, whatever the part, one of its arguments."""
+    if _has_keys(annotation):
+        field = annotation.model_fields.get(part)
+        return [field.annotation] if field else []
+    return list(get_args(annotation))
+
+
+def _options(annotation: Any) -> list[Any]:
+    """`X | None` -> [X, NoneType]; any other annotation alone."""
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        return [option for inner in get_args(annotation) for option in _options(inner)]
+    return [annotation]
+
+
+def _has_keys(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -31,6 +32,18 @@ class ModelSettings(Settings):
     backbone: str = "ecapa-128"
     head: HeadSettings = HeadSettings()
     frontend: FrontEndSettings = FrontEndSettings()
+
+    @field_validator("backbone")
+    @classmethod
+    def _known_backbone(cls, name: str) -> str:
+        backbone[name]  # an unknown one must fail before any work
+        return name
+
+    @field_validator("head")
+    @classmethod
+    def _known_head(cls, settings: HeadSettings) -> HeadSettings:
+        head[settings.name]
+        return settings
 
 
 class ModelFile(Settings):
