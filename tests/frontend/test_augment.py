@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from shortvox.config import parse
+from shortvox.corpora.audio import read_audio
 from shortvox.errors import ConfigError
-from shortvox.frontend.augment import Augmenter, AugmentSettings, direct_path_first, mix, power
+from shortvox.frontend import augment
+from shortvox.frontend.augment import Augmenter, AugmentSettings, Bank, direct_path_first, mix, power
 from shortvox.frontend.rooms import simulated_rooms
 from shortvox.training.data import TrainingData
+from shortvox.training.settings import TrainSettings
 from voices import voice
 
 CROP = 16000
@@ -120,9 +124,27 @@ def test_silence_stays_silence_and_finite() -> None:
 
 
 def test_mistakes_are_told_before_training(data: TrainingData, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no such folder"):
-        augmenter(data, noise=(tmp_path / "absent",))
+    for name in ("noise", "music", "rirs"):
+        with pytest.raises(ConfigError, match=rf"^train\.yaml: augment\.{name}\.0: /no/such: no such folder"):
+            parse(TrainSettings, {"augment": {name: ["/no/such"]}}, "train.yaml")
     with pytest.raises(ConfigError, match="no audio files below"):
         augmenter(data, noise=(tmp_path,))
     with pytest.raises(ConfigError, match=r"'music' needs a folder in augment\.music"):
-        augmenter(data, kinds=("music",))
+        parse(TrainSettings, {"augment": {"kinds": ["music"]}}, "train.yaml")
+
+
+def test_a_bank_keeps_the_files_used_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        soundfile.write(tmp_path / f"{number}.aiff", np.full(100, 0.1 * (number + 1)), 16000)
+    decoded: list[str] = []
+
+    def read(path: Path, **options: float | None) -> np.ndarray:
+        decoded.append(path.stem)
+        return read_audio(path, **options)
+
+    monkeypatch.setattr(augment, "read_audio", read)
+    monkeypatch.setattr(augment, "KEPT", 2)
+    bank = Bank((tmp_path,))
+    for number in (0, 1, 0, 2, 0, 1, 3):  # 2 drives out 1, which was used before 0
+        assert bank.load(number)[0] == pytest.approx(0.1 * (number + 1), abs=1e-4)
+    assert decoded == ["0", "1", "2", "1", "3"]

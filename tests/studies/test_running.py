@@ -180,6 +180,16 @@ def test_a_failing_training_is_one_line(
     study: str, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    changes = ("only=[teacher]", "train.augment.noise=[/no/such/folder]")
-    assert run(arguments(study, corpus, out, *changes)) == 2
-    assert "error: teacher#0: augment: /no/such/folder: no such folder" in capsys.readouterr().err
+    empty = tmp_path / "noise"
+    empty.mkdir()
+    assert run(arguments(study, corpus, out, "only=[teacher]", f"train.augment.noise=[{empty}]")) == 2
+    assert f"error: teacher#0: augment: no audio files below {empty}" in capsys.readouterr().err
+
+
+def test_a_missing_folder_is_told_before_any_work(
+    study: str, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(arguments(study, corpus, out, "train.augment.noise=[/no/such/folder]")) == 2
+    assert "train.augment.noise.0: /no/such/folder: no such folder" in capsys.readouterr().err
+    assert not out.exists()

@@ -8,21 +8,20 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from scipy import fft
 
 from shortvox.config import Settings
-from shortvox.corpora.audio import probe, read_audio
+from shortvox.corpora.audio import AUDIO_SUFFIXES, SAMPLE_RATE, probe, read_audio
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.store import AudioStore
 from shortvox.errors import AudioError, ConfigError
-from shortvox.frontend.fbank import SAMPLE_RATE
 from shortvox.frontend.rooms import simulated_rooms
 from shortvox.registry import Registry
 
-AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
 LONGEST_RESPONSE = SAMPLE_RATE // 2
-LONGEST_NOISE = 60.0  # seconds of each noise file that are kept in memory
+LONGEST_NOISE = 60.0  # seconds of each noise file that are used
+KEPT = 64  # files of each bank that stay in memory: 250 MB where all are that long
 
 Kind = Callable[["Augmenter", np.ndarray, int, np.random.Generator], np.ndarray]
 kind: Registry[Kind] = Registry("augmentation")
@@ -34,7 +33,14 @@ def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
+def _present(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder")
+    return folder
+
+
 Decibels = Annotated[tuple[float, float], AfterValidator(_ordered)]
+Folder = Annotated[Path, AfterValidator(_present)]
 
 
 class AugmentSettings(Settings):
@@ -42,9 +48,9 @@ class AugmentSettings(Settings):
 
     probability: float = Field(0.5, ge=0, le=1, description="share of crops that are augmented")
     kinds: tuple[Literal["noise", "music", "babble", "reverb"], ...] = ("noise", "babble", "reverb")
-    noise: tuple[Path, ...] = Field((), description="folders of noise; none: white noise")
-    music: tuple[Path, ...] = ()
-    rirs: tuple[Path, ...] = Field((), description="folders of room impulse responses; none: simulated rooms")
+    noise: tuple[Folder, ...] = Field((), description="folders of noise; none: white noise")
+    music: tuple[Folder, ...] = ()
+    rirs: tuple[Folder, ...] = Field((), description="folders of room impulse responses; none: simulated rooms")
     rooms: int = Field(100, ge=1, description="simulated rooms, where no folder of responses is given")
     noise_snr: Decibels = (0.0, 15.0)
     babble_snr: Decibels = (13.0, 20.0)
@@ -54,6 +60,12 @@ class AugmentSettings(Settings):
     )
     time_frames: int = Field(10, ge=0, description="SpecAugment: widest blank in time")
     frequency_bands: int = Field(8, ge=0, description="SpecAugment: widest blank in frequency")
+
+    @model_validator(mode="after")
+    def _music_is_there(self) -> AugmentSettings:
+        if "music" in self.kinds and not self.music:
+            raise ValueError("kinds: 'music' needs a folder in augment.music")
+        return self
 
 
 class Augmenter:
@@ -65,14 +77,9 @@ class Augmenter:
         self.store = store
         self.seed = seed
         self._kinds = [kind[name] for name in settings.kinds]
-        for folder in (*settings.noise, *settings.music, *settings.rirs):
-            if not folder.is_dir():
-                raise ConfigError(f"augment: {folder}: no such folder")
         self.noises = Bank(settings.noise)
         self.musics = Bank(settings.music)
         self.responses = Bank(settings.rirs)
-        if "music" in settings.kinds and not settings.music:
-            raise ConfigError("augment.kinds: 'music' needs a folder in augment.music")
 
     def __call__(self, waveform: np.ndarray, position: int, rng: np.random.Generator) -> np.ndarray:
         """(samples,) -> (samples,); `position` is the utterance, so that babble is made of other speakers."""
@@ -94,7 +101,7 @@ class Augmenter:
 
 
 class Bank:
-    """The audio files below some folders, each decoded when first used."""
+    """The audio files below some folders, each decoded when used; the `KEPT` last used ones stay in memory."""
 
     def __init__(self, folders: tuple[Path, ...]) -> None:
         self.paths = sorted(
@@ -102,15 +109,17 @@ class Bank:
         )
         if folders and not self.paths:
             raise ConfigError(f"augment: no audio files below {', '.join(map(str, folders))}")
-        self._loaded: dict[int, np.ndarray] = {}
+        self._recent: dict[int, np.ndarray] = {}  # least recently used first
 
     def load(self, number: int) -> np.ndarray:
-        if number not in self._loaded:
+        audio = self._recent.pop(number, None)
+        if audio is None:
             path = self.paths[number]
-            self._loaded[number] = read_audio(
-                path, duration=LONGEST_NOISE if probe(path).seconds > LONGEST_NOISE else None
-            )
-        return self._loaded[number]
+            audio = read_audio(path, duration=LONGEST_NOISE if probe(path).seconds > LONGEST_NOISE else None)
+        self._recent[number] = audio
+        if len(self._recent) > KEPT:
+            del self._recent[next(iter(self._recent))]
+        return audio
 
     def crop(self, samples: int, rng: np.random.Generator) -> np.ndarray:
         """A random stretch of a random file, wrapped where the file is shorter."""
