@@ -17,6 +17,7 @@ from shortvox.errors import CorpusError
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 NAME = TEXT.filter(str.strip)
+ID = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=12).filter(str.strip)
 PART = st.text("abcé ,\"'\n_-1", min_size=1, max_size=8).filter(str.strip)
 SECONDS = st.floats(1e-4, 1e5)
 EXTRA = st.dictionaries(NAME.filter(lambda name: name not in KNOWN), TEXT, max_size=3)
@@ -24,13 +25,13 @@ EXTRA = st.dictionaries(NAME.filter(lambda name: name not in KNOWN), TEXT, max_s
 
 @given(st.data())
 def test_manifest_survives_the_round_trip(data: st.DataObject) -> None:
-    names = data.draw(st.lists(NAME, min_size=1, max_size=5, unique=True))
+    names = data.draw(st.lists(ID, min_size=1, max_size=5, unique=True))
     columns = tuple(data.draw(EXTRA))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         written = tuple(
             Utterance(
-                id=utterance, speaker=data.draw(NAME), path=folder / data.draw(PART) / data.draw(PART),
+                id=utterance, speaker=data.draw(ID), path=folder / data.draw(PART) / data.draw(PART),
                 session=data.draw(TEXT), duration=data.draw(st.none() | SECONDS), gender=data.draw(TEXT),
                 start=data.draw(st.just(0.0) | SECONDS), extra=tuple((c, data.draw(TEXT)) for c in columns))
             for utterance in names)
@@ -53,6 +54,10 @@ def manifest(folder: Path, text: str | bytes) -> Path:
     ("utterance,speaker,path\na,s,\n", "row 2: column path: empty"),
     ("utterance,speaker,path\na,s,a.wav\n\nb,s\n", "row 4: 2 cells under 3 columns"),
     ("utterance,speaker,path\na,s,a.wav\na,t,b.wav\n", "row 3: column utterance: 'a' is also in row 2"),
+    ("utterance,speaker,path\na,s,a.wav\n\"b\nc\",s,b.wav\n", r"row 3: column utterance: 'b\nc' holds a control"),
+    ("utterance,speaker,path\na,\"s\rt\",a.wav\n", r"row 2: column speaker: 's\rt' holds a control character"),
+    ("utterance,speaker,path\na,s\tt,a.wav\n", r"row 2: column speaker: 's\tt' holds a control character"),
+    ("utterance,speaker,path\na\0,s,a.wav\n", r"row 2: column utterance: 'a\x00' holds a control character"),
     ("utterance,speaker,path\na,s,../a.wav\n", "row 2: column path: '../a.wav' leaves the corpus folder"),
     ("utterance,speaker,path\na,s,audio/../../a.wav\n", "row 2: column path"),
     ("utterance,speaker,path\na,s,/etc/passwd\n", "row 2: column path: '/etc/passwd' leaves"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -20,6 +21,7 @@ from shortvox.files import write_text
 
 MANIFEST = "manifest.csv"
 REQUIRED = ("utterance", "speaker", "path")
+NAMES = ("utterance", "speaker")
 STANDARD = ("utterance", "speaker", "session", "path", "duration", "gender")
 KNOWN = (*STANDARD, "start")
 
@@ -130,6 +132,10 @@ def _parse(folder: Path, header: Sequence[str], cells: Sequence[str]) -> Utteran
     for name in REQUIRED:
         if not cell[name].strip():
             return "malformed row", f"column {name}: empty"
+    for name in NAMES:
+        if any(unicodedata.category(character) == "Cc" for character in cell[name]):
+            return "malformed row", (f"column {name}: {cell[name]!r} holds a control character such as a tab or a "
+                                     "line end, which lists of names cannot; remove it")
     if _leaves(cell["path"]):
         return "path outside", (f"column path: {cell['path']!r} leaves the corpus folder; "
                                 "use a path relative to the manifest, without '..'")
