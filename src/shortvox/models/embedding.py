@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.store import AudioStore
 from shortvox.models.folder import SpeakerModel
 
@@ -72,7 +73,7 @@ def _batches(crops: Sequence[Crop]) -> list[np.ndarray]:
     order = sorted(range(len(crops)), key=lambda place: crops[place].samples)
     batches: list[list[int]] = [[]]
     for place in order:
-        if crops[place].samples * (len(batches[-1]) + 1) > BATCH_SECONDS * 16000 and batches[-1]:
+        if crops[place].samples * (len(batches[-1]) + 1) > BATCH_SECONDS * SAMPLE_RATE and batches[-1]:
             batches.append([])
         batches[-1].append(place)
     return [np.array(batch, dtype=np.int64) for batch in batches if batch]
