@@ -261,6 +261,13 @@ def test_what_evaluate_refuses(
                               tmp_path / "o", *options)
 
 
+def test_what_demo_refuses(tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "demo"
+    assert "not both" in mistake(capsys, "demo", "--corpus", tmp_path, "--synthetic", "--out", out)
+    assert "--corpus DIR" in mistake(capsys, "demo", "--test-speakers", tmp_path / "list", "--synthetic", "--out", out)
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(("config", "message"), [
     ("stps: 3", "did you mean 'steps'"), ("optimiser: {lrr: 3}", "did you mean 'lr'"), ("", "key: value"),
     ("a: [", "not valid YAML"), ("steps: 2020-13-45", "not valid YAML"), ("steps: 0", "steps"),

@@ -203,13 +203,14 @@ def test_with_few_speakers_nothing_is_significant() -> None:
 def test_by_column_takes_the_test_side() -> None:
     setup = setup_of(6)
     values = ["phone", "studio", ""] * 6
-    scores = scores_of(setup, 1, calibrations=(Calibration(1, 0),) * 2)
+    scores = scores_of(setup, 1, calibrations=(Calibration(1, 0),) * 2, spread_degrees=20.0)
     split = by_column({"teacher": {"1": scores}}, setup, values)
     assert list(split) == ["(none)", "phone", "studio"]
     mask = np.array(values)[setup.trials.test] == "phone"
     figures = split["phone"]["systems"]["teacher"]["lengths"]["1"]
     expected = np.mean([metrics.eer(one[mask], setup.trials.label[mask]) for (one,) in scores.scores])
     assert figures["eer"] == pytest.approx(expected)
+    assert figures["spread_degrees"] is None  # that of all test speakers would be a wrong one here
     assert split["phone"]["n_target"] == figures["n_target"] == setup.trials.label[mask].sum()
     assert sum(part["n_nontarget"] for part in split.values()) == setup.trials.n_nontarget
     json.dumps(split, allow_nan=False)

@@ -286,6 +286,18 @@ def test_lead_says_what_the_comparison_allows(results: dict[str, Any], words: st
     assert "Freezing the classifier head (frozen-fc)" in opening
 
 
+@pytest.mark.parametrize("settings", [{"test": {"draws": 1000}}, {"draws": 1000}])
+def test_too_many_comparisons_for_the_draws_are_said_to_be(settings: dict[str, Any]) -> None:
+    results = {**compared(-0.02, False), "settings": settings}
+    (most,) = views_of({**results, "comparisons": results["comparisons"] * 25})  # 25 x 2 / 1001 is just below 0.05
+    assert "makes no significant difference" in lead([most])[0]
+    (many,) = views_of({**results, "comparisons": results["comparisons"] * 26})
+    words = "Too many comparisons (26) for 1000 draws to call any difference significant"
+    assert words in lead([many])[0]
+    assert any(words in point for point in at_a_glance([many]))
+    assert not any("no significant" in line for line in [*lead([many]), *at_a_glance([many])])
+
+
 def test_few_speakers_never_show_a_significant_cell() -> None:
     (view,) = views_of(compared(-0.02, True, speakers=11))
     assert all(not cell.mark for row in difference_grid(view).rows for cell in row.cells)
@@ -301,6 +313,8 @@ def test_main_pair_leads_the_differences_the_way_round_it_is_asked() -> None:
     assert row.cells[-1].value == f"{expected:+.2f}".replace("-", "−")
     (named,) = views_of({**sample.one_protocol(), "headline": {"a": "scratch-2s", "b": "continued"}})
     assert headline_pair(named) == ("scratch-2s", "continued")
+    (other,) = views_of({"systems": {"frozen-fc": {}, "baseline": {}}})
+    assert headline_pair(other) is None
 
 
 def test_labels_are_pushed_apart_and_keep_their_order() -> None:

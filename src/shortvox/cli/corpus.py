@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from shortvox.cli.options import AsJson
 from shortvox.corpora.check import Report, check_corpus
 from shortvox.corpora.corpus import Corpus, load_corpora, load_corpus
 from shortvox.corpora.importers import IMPORTERS, import_corpus
@@ -21,7 +22,6 @@ from shortvox.progress import note
 
 app = typer.Typer(no_args_is_help=True, help="Import, check, describe and split corpora.")
 
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 _SHOWN = 10  # names of files listed in a note; --json has all
 
 

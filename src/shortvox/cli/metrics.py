@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from shortvox.cli.options import AsJson
 from shortvox.evaluation.bootstrap import DRAWS
 from shortvox.evaluation.scorefile import ScoreTable, read_scores, read_speakers
 from shortvox.evaluation.summary import score_figures
@@ -18,7 +19,7 @@ from shortvox.progress import note
 
 def metrics(
     scores: Annotated[Path, typer.Argument(help="TSV or Parquet with columns enrol, test, score, label.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, rates as fractions.")] = False,
+    as_json: AsJson = False,
     speakers: Annotated[
         Path | None, typer.Option(help="Speaker of each utterance (two columns, or a manifest.csv).")
     ] = None,

@@ -74,6 +74,10 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """The frozen-head study at small scale on recorded voices: fetch, train, test, report; minutes on two cores."""
+    if corpus and synthetic:
+        raise ConfigError("demo: give --corpus or --synthetic, not both")
+    if test_speakers and not corpus:
+        raise ConfigError("demo: --test-speakers names speakers of --corpus; give --corpus DIR too")
     chosen = load_study("frozen-fc", preset="demo", changes=parse_assignments(set_ or []))
     validation = chosen.settings.train.validation.speakers
     facts: dict[str, Any] = {}

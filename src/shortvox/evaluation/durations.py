@@ -41,7 +41,8 @@ class ScoreSet:
     """Scores of one system at one length, in trial order, for each training seed and crop seed.
 
     `calibrations` (one per training seed) come before actDCF and Cllr, which have no value without them.
-    `band_limited` are the same scores with all audio limited to 4 kHz. `spread_degrees` is carried through.
+    `band_limited` are the same scores with all audio limited to 4 kHz. `spread_degrees`, of all
+    test speakers, is carried through.
     """
 
     scores: Grid
@@ -61,9 +62,9 @@ class ScoreSet:
                              "calibrations and band-limited scores")
 
     def where(self, mask: np.ndarray) -> ScoreSet:
-        """Only the trials that a (n_trials,) bool mask keeps."""
+        """Only the trials that a (n_trials,) bool mask keeps; the spread, known for all of them only, is None."""
         limited = None if self.band_limited is None else _masked(self.band_limited, mask)
-        return replace(self, scores=_masked(self.scores, mask), band_limited=limited)
+        return replace(self, scores=_masked(self.scores, mask), band_limited=limited, spread_degrees=None)
 
 
 @dataclass(frozen=True, eq=False)

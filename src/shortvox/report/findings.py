@@ -103,9 +103,18 @@ def _verdict(view: View, a: str, b: str, length: str, compared: Mapping[str, Any
     if compared.get("significant"):
         change = "fewer" if compared["difference"] < 0 else "more"
         return f"{choice} gives significantly {change} errors {at}{{where}}."
+    if view.undecidable:
+        return _undecidable(view)
     return (
         f"{choice} makes no significant difference {at}{{where}}: the test shows neither that one is "
         "better nor that the two are equal."
+    )
+
+
+def _undecidable(view: View) -> str:
+    return (
+        f"Too many comparisons ({len(view.comparisons)}) for {view.draws} draws to call any difference significant; "
+        "raise test.draws or name fewer pairs."
     )
 
 
@@ -138,6 +147,8 @@ def _counts(view: View) -> list[str]:
         return [f"{view.label}: fewer than 20 test speakers{who}, so every interval is indicative."]
     if not compared or view.shortest is None:
         return []
+    if view.undecidable:
+        return [f"{view.label}: {_undecidable(view)}"]
     found = sum(bool(item.get("significant")) for item in compared)
     return [
         f"{view.label}: {found} of {len(compared)} pairs of systems differ significantly at "

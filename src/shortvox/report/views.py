@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from shortvox.evaluation.durations import SIGNIFICANT
+
 MISSING = "–"
 SHORT_LIMIT = 0.2  # a column with a larger share of files shorter than its length is marked
 
 PROTOCOL_LABELS = {"full-short": "Full × short", "short-short": "Short × short"}
 PROTOCOL_WORDS = {
     "full-short": "The enrolment side of every trial is the whole file; only the test side is cut to the "
-    "given length. The crop is the centre of the file unless the settings say otherwise.",
-    "short-short": "Both sides of every trial are cut to the given length, at seeded random places unless "
-    "the settings say otherwise.",
+    "given length. The crop is the centre of the file.",
+    "short-short": "Both sides of every trial are cut to the given length, at seeded random places.",
 }
 
 
@@ -137,6 +138,18 @@ class View:
         return None
 
     @property
+    def draws(self) -> int | None:
+        """Bootstrap draws, which a study's settings keep below `test`."""
+        settings = self.data.get("settings") or {}
+        count = finite((settings.get("test") or settings).get("draws"))
+        return None if count is None else int(count)
+
+    @property
+    def undecidable(self) -> bool:
+        """True when even the smallest p that the draws can give, times Holm's factor, is not significant."""
+        return self.draws is not None and len(self.comparisons) * 2 / (self.draws + 1) > SIGNIFICANT
+
+    @property
     def speakers(self) -> int | None:
         count = finite((self.data.get("trials") or {}).get("speakers"))
         return None if count is None else int(count)
@@ -157,21 +170,8 @@ def views_of(results: Mapping[str, Any]) -> tuple[View, ...]:
 
 
 def headline_pair(view: View) -> tuple[str, str] | None:
-    """The two systems that the study is about: what `headline` names, or frozen against trained head."""
+    """The two systems that the study is about: what `headline` names, or a frozen head against the trained one."""
     named = view.data.get("headline") or {}
-    if named.get("a") in view.systems and named.get("b") in view.systems:
-        return named["a"], named["b"]
-    frozen = next((name for name in view.systems if "frozen" in name.lower()), None)
-    if frozen is None:
-        return None
-    stem = frozen.lower()
-    wanted = (
-        stem.replace("frozen", "trained"),
-        stem.replace("-frozen", ""),
-        "from-teacher",
-        "student-from-teacher",
-        "student from teacher",
-        "transfer",
-    )
-    trained = next((name for want in wanted for name in view.systems if name.lower() == want and name != frozen), None)
-    return None if trained is None else (frozen, trained)
+    frozen = next((name for name in view.systems if name.startswith("frozen")), None)
+    a, b = named.get("a", frozen), named.get("b", "from-teacher")
+    return (str(a), str(b)) if {a, b} <= set(view.systems) else None

@@ -8,16 +8,13 @@ never sees.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy.optimize import isotonic_regression
 from scipy.special import expit, logit
 
 from shortvox.errors import ScoreError
-from shortvox.files import write_json
 
 P_TARGET = 0.05  # the prior that the fit cares most about: the main operating point of minDCF and actDCF
 RIDGE = 1e-6  # on the slope for standardised scores: without it, separable scores have no finite fit
@@ -76,18 +73,6 @@ class Calibration:
         if not np.isfinite([result.scale, result.offset]).all() or not 0 < result.p_target < 1:
             raise ScoreError(f"{source}: `scale` and `offset` must be finite numbers; calibrate again")
         return result
-
-    def write(self, path: Path) -> None:
-        write_json(path, self.to_json())
-
-    @classmethod
-    def read(cls, path: Path) -> Calibration:
-        """A `calibration.json`. Raises ScoreError when it is missing or malformed."""
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ScoreError(f"{path}: cannot be read as JSON; calibrate the model again") from error
-        return cls.from_json(content, str(path))
 
 
 def fit_calibration(
