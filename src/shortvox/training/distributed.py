@@ -51,6 +51,7 @@ def placement(device: str) -> Iterator[Placement]:
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield Placement(chosen, dist.get_rank(), dist.get_world_size())
+        dist.barrier()  # no rank takes the group apart while another still needs it
     finally:
         dist.destroy_process_group()
 

@@ -128,7 +128,10 @@ def train(
             return load_model(out)
         model = _initial_model(settings, data, source).to(place.device)
         freeze_head(model, settings.transfer)
-        return _run(settings, data, model, out, place, interrupt, validate, on_step)
+        trained = _run(settings, data, model, out, place, interrupt, validate, on_step)
+    if trained is None:
+        raise KeyboardInterrupt  # only now, so that no traceback keeps the ranks' network alive past their group
+    return trained
 
 
 def _run(
@@ -140,7 +143,8 @@ def _run(
     interrupt: Interruptible,
     validate: Validate | None,
     on_step: OnStep | None,
-) -> SpeakerModel:
+) -> SpeakerModel | None:
+    """The loop itself; None when it was asked to stop, and a checkpoint is written."""
     learner: nn.Module = Learner(model, settings, place)
     optimiser = make_optimiser(model.modules().values(), settings.optimiser)
     average: dict[str, Tensor] = {}
@@ -192,7 +196,7 @@ def _run(
             done.wall_seconds, clock = done.wall_seconds + time.monotonic() - clock, time.monotonic()
             save_checkpoint(out / "checkpoints", done.step, _snapshot(model, optimiser, average, done))
         if not ending and stop:
-            raise KeyboardInterrupt
+            return None
     done.wall_seconds += time.monotonic() - clock
     if average:
         model.load_tensors({**model.tensors(), **average})
