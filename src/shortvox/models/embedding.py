@@ -39,7 +39,6 @@ def embed_crops(
     store: AudioStore,
     crops: Sequence[Crop],
     *,
-    device: torch.device | None = None,
     transform: Callable[[np.ndarray], np.ndarray] | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> np.ndarray:
@@ -47,7 +46,7 @@ def embed_crops(
 
     `transform` changes each waveform after it was cut; `on_batch` hears how many crops each batch finished.
     """
-    device = device or next(model.backbone.parameters()).device
+    device = next(model.backbone.parameters()).device
     result = np.empty((len(crops), model.backbone.dim), dtype=np.float32)
     training = model.backbone.training
     model.backbone.eval()

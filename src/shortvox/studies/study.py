@@ -13,7 +13,6 @@ from pydantic import Field, model_validator
 from shortvox.config import Settings, nearest_name, override_all, parse, read_yaml
 from shortvox.errors import ConfigError
 from shortvox.evaluation.evaluate import TestSettings
-from shortvox.training.crops import parse_crop
 from shortvox.training.settings import TrainSettings
 
 FOLDER = Path(__file__).parent
@@ -182,6 +181,6 @@ def load_study(name: str, *, preset: str | None = None, changes: Mapping[str, An
             values["compare"] = [pair for pair in values["compare"] if not dropped.intersection(pair)]
     study = Study(path.stem.replace("_", "-"), parse(StudySettings, values, f"study {name}"))
     for system in study.order():
-        parse_crop(study.training(system, 0).crop)
+        study.training(system, 0)  # raises what is wrong with a system's own settings
     study.settings.test.names()
     return study
