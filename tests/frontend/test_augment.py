@@ -143,7 +143,7 @@ def test_a_bank_keeps_the_files_used_last(tmp_path: Path, monkeypatch: pytest.Mo
         return read_audio(path, **options)
 
     monkeypatch.setattr(augment, "read_audio", read)
-    monkeypatch.setattr(augment, "KEPT", 2)
+    monkeypatch.setattr(augment, "KEPT_BYTES", 2 * 100 * 4)
     bank = Bank((tmp_path,))
     for number in (0, 1, 0, 2, 0, 1, 3):  # 2 drives out 1, which was used before 0
         assert bank.load(number)[0] == pytest.approx(0.1 * (number + 1), abs=1e-4)

@@ -21,7 +21,7 @@ from shortvox.registry import Registry
 
 LONGEST_RESPONSE = SAMPLE_RATE // 2
 LONGEST_NOISE = 60.0  # seconds of each noise file that are used
-KEPT = 64  # files of each bank that stay in memory: 250 MB where all are that long
+KEPT_BYTES = 256 * 2**20  # decoded audio of each bank that stays in memory: 70 minutes
 
 Kind = Callable[["Augmenter", np.ndarray, int, np.random.Generator], np.ndarray]
 kind: Registry[Kind] = Registry("augmentation")
@@ -101,7 +101,7 @@ class Augmenter:
 
 
 class Bank:
-    """The audio files below some folders, each decoded when used; the `KEPT` last used ones stay in memory."""
+    """The audio files below some folders, each decoded when used; the last used `KEPT_BYTES` stay in memory."""
 
     def __init__(self, folders: tuple[Path, ...]) -> None:
         self.paths = sorted(
@@ -110,15 +110,17 @@ class Bank:
         if folders and not self.paths:
             raise ConfigError(f"augment: no audio files below {', '.join(map(str, folders))}")
         self._recent: dict[int, np.ndarray] = {}  # least recently used first
+        self._held = 0
 
     def load(self, number: int) -> np.ndarray:
         audio = self._recent.pop(number, None)
         if audio is None:
             path = self.paths[number]
             audio = read_audio(path, duration=LONGEST_NOISE if probe(path).seconds > LONGEST_NOISE else None)
+            self._held += audio.nbytes
         self._recent[number] = audio
-        if len(self._recent) > KEPT:
-            del self._recent[next(iter(self._recent))]
+        while self._held > KEPT_BYTES and len(self._recent) > 1:
+            self._held -= self._recent.pop(next(iter(self._recent))).nbytes
         return audio
 
     def crop(self, samples: int, rng: np.random.Generator) -> np.ndarray:

@@ -70,5 +70,5 @@ def chosen_device(name: str) -> torch.device:
         raise ConfigError("device: cuda asked for, but torch sees no GPU; set device=cpu")
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.setchosen_device(device)
+        torch.cuda.set_device(device)
     return device
