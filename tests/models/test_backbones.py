@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from shortvox.models import Backbone, backbone, parameter_count
+from shortvox.models.maps import Maps, join_segments
 
 EVERY = list(backbone)
 LENGTHS = [1, 2, 3, 7, 19, 33]
@@ -113,8 +114,30 @@ def test_in_training_more_padding_changes_nothing(network: Backbone) -> None:
 def test_trunk_and_pool_make_the_forward(network: Backbone) -> None:
     features, lengths = speech(20, network.bands, 2), torch.tensor([20, 11])
     with torch.inference_mode():
-        maps, map_lengths = network.trunk(features, lengths)
-        torch.testing.assert_close(network.pool(maps, map_lengths), network(features, lengths))
+        torch.testing.assert_close(network.pool(network.trunk(features, lengths)), network(features, lengths))
+
+
+def test_one_segment_joined_is_the_plain_network(network: Backbone) -> None:
+    for lengths in (None, torch.tensor([20, 11])):
+        features = speech(20, network.bands, 2)
+        with torch.inference_mode():
+            joined = network.pool(join_segments(network.trunk(features, lengths), 1))
+            torch.testing.assert_close(joined, network(features, lengths))
+
+
+def test_joined_segments_leave_padding_out(network: Backbone) -> None:
+    """Segments with padding between them pool like the same segments without any."""
+    segments = [speech(frames, network.bands)[0] for frames in (17, 9)]
+    padded = torch.full((2, 20, network.bands), 9.0)
+    for row, features in enumerate(segments):
+        padded[row, : len(features)] = features
+    with torch.inference_mode():
+        alone = [network.trunk(features[None]) for features in segments]
+        expected = network.pool(
+            tuple(Maps(torch.cat([first.frames, second.frames], dim=1)) for first, second in zip(*alone, strict=True))
+        )
+        actual = network.pool(join_segments(network.trunk(padded, torch.tensor([17, 9])), 2))
+    torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_saved_and_loaded_is_the_same(network: Backbone, tmp_path: Path, request: pytest.FixtureRequest) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from shortvox.models.maps import Scales
 from shortvox.registry import Registry
 
 
@@ -19,16 +20,16 @@ class Backbone(nn.Module):
     bands: int
     dim: int
 
-    def trunk(self, features: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """(batch, frames, bands) -> frame-level maps (batch, frames', channels) and their lengths."""
+    def trunk(self, features: Tensor, lengths: Tensor | None = None) -> Scales:
+        """(batch, frames, bands) -> frame-level maps (batch, frames', channels), one for each time resolution."""
         raise NotImplementedError
 
-    def pool(self, maps: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """(batch, frames', channels) -> embeddings (batch, dim), not normalised."""
+    def pool(self, scales: Scales) -> Tensor:
+        """What `trunk` makes -> embeddings (batch, dim), not normalised."""
         raise NotImplementedError
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return self.pool(*self.trunk(features, lengths))
+        return self.pool(self.trunk(features, lengths))
 
     def embedding_norm(self) -> nn.Module:
         """The normalisation layer after the embedding, which a frozen head may freeze with it."""

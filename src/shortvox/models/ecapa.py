@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from shortvox.models.backbone import Backbone, backbone
 from shortvox.models.layers import BatchNorm, TimeDelay, limit_gradient, masked_mean
+from shortvox.models.maps import Maps, Scales
 from shortvox.models.pooling import AttentiveStatistics
 
 
@@ -95,16 +96,17 @@ class Ecapa(Backbone):
         self.embedding = nn.Linear(2 * aggregation, dim)
         self.norm = BatchNorm(dim)
 
-    def trunk(self, features: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def trunk(self, features: Tensor, lengths: Tensor | None = None) -> Scales:
         running = self.stem(features, lengths)
         outputs = []
         for block in self.blocks:
             outputs.append(block(limit_gradient(running), lengths))
             running = running + outputs[-1]
-        return functional.relu(self.aggregate(torch.cat(outputs, dim=2))), lengths
+        return (Maps(functional.relu(self.aggregate(torch.cat(outputs, dim=2))), lengths),)
 
-    def pool(self, maps: Tensor, lengths: Tensor | None = None) -> Tensor:
-        pooled = self.pooled_norm(self.pooling(maps, lengths))
+    def pool(self, scales: Scales) -> Tensor:
+        (maps,) = scales
+        pooled = self.pooled_norm(self.pooling(maps.frames, maps.lengths))
         return self.norm(self.embedding(pooled)).float()
 
     def embedding_norm(self) -> nn.Module:
