@@ -16,7 +16,7 @@ import yaml
 from shortvox.cli.main import app
 from shortvox.evaluation.evaluate import TestSettings
 from shortvox.studies.study import list_studies
-from shortvox.training.settings import TrainSettings
+from shortvox.training.settings import SegmentSettings, TeacherSettings, TrainSettings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -89,9 +89,10 @@ def test_every_printed_setting_can_be_set(page: Path) -> None:
             if option != "--set" or value in ("KEY=VALUE", "k=v"):
                 continue
             key = value.partition("=")[0]
-            keys = {"train": leaves(TrainSettings()), "evaluate": leaves(TestSettings())}.get(
+            train = leaves(TrainSettings()) | {f"segments.{k}": v for k, v in leaves(SegmentSettings()).items()}
+            keys = {"train": train, "evaluate": leaves(TestSettings())}.get(
                 words[0],
-                {f"train.{k}": v for k, v in leaves(TrainSettings()).items()}
+                {f"train.{k}": v for k, v in train.items()}
                 | {f"test.{k}": v for k, v in leaves(TestSettings()).items()}
                 | dict.fromkeys(("T", "S", "only", "seeds", "compare")),
             )
@@ -99,8 +100,10 @@ def test_every_printed_setting_can_be_set(page: Path) -> None:
 
 
 def test_settings_reference_has_every_setting_with_its_default() -> None:
-    documented = section(ROOT / "docs/training.md", "## Settings")
-    assert documented == leaves(TrainSettings())
+    page = ROOT / "docs/training.md"
+    assert section(page, "## Settings") == leaves(TrainSettings())
+    assert section(page, "## Segments") == leaves(SegmentSettings())
+    assert section(page, "## Teachers") == leaves(TeacherSettings())
 
 
 def test_test_settings_have_their_defaults() -> None:

@@ -11,6 +11,10 @@ from shortvox.heads.aam import AamSoftmax
 DIM, SPEAKERS = 12, 7
 
 
+WITH_ROWS = [name for name in head if head[name].rows]
+CLASSIFIERS = [name for name in head if not head[name].pairs]
+
+
 def batch(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return (torch.randn(9, DIM, generator=generator), torch.randint(0, SPEAKERS, (9,), generator=generator))
@@ -33,11 +37,16 @@ def aam_loss(embeddings: np.ndarray, weight: np.ndarray, labels: np.ndarray, *, 
     return cross_entropy(logits, labels)
 
 
-@pytest.mark.parametrize("name", list(head))
+def pairs(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Three utterances of each of three speakers, mixed."""
+    return batch(seed)[0], torch.tensor([4, 1, 6, 6, 4, 1, 1, 6, 4])
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
 @pytest.mark.parametrize("kind", ["random", "zeros", "on the prototypes", "one item"])
 def test_loss_and_gradients_are_finite(name: str, kind: str) -> None:
     torch.manual_seed(0)
-    made = head[name](HeadSettings(name=name), dim=DIM, speakers=SPEAKERS)
+    made = head[name].make(HeadSettings(name=name), dim=DIM, speakers=SPEAKERS)
     embeddings, labels = batch()
     embeddings = {
         "random": embeddings,
@@ -55,9 +64,65 @@ def test_loss_and_gradients_are_finite(name: str, kind: str) -> None:
         assert torch.isfinite(parameter.grad).all()
 
 
-@pytest.mark.parametrize("name", list(head))
+@pytest.mark.parametrize("name", [name for name in head if head[name].pairs])
+@pytest.mark.parametrize("kind", ["random", "zeros", "alike", "opposite"])
+def test_losses_over_pairs_are_finite(name: str, kind: str) -> None:
+    torch.manual_seed(0)
+    made = head[name].make(HeadSettings(name=name), dim=DIM, speakers=SPEAKERS)
+    embeddings, labels = pairs()
+    embeddings = {"random": embeddings, "zeros": 0 * embeddings, "alike": torch.ones_like(embeddings),
+                  "opposite": embeddings[:1] * torch.tensor([1.0, -1.0, 1.0] * 3)[:, None]}[kind].requires_grad_()
+    loss = made(embeddings, labels)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(embeddings.grad).all()
+    for parameter in made.parameters():
+        assert parameter.grad is not None
+        assert torch.isfinite(parameter.grad).all()
+
+
+def test_angular_prototypical_by_hand() -> None:
+    """Two utterances of three speakers in the plane: queries at 0, 90 and 180 degrees, prototypes at 60, 90, 270."""
+    angles = {7: (0, 60), 2: (90, 90), 5: (180, 270)}
+    items = [(2, 0), (7, 0), (5, 0), (5, 1), (2, 1), (7, 1)]  # first utterances first, speakers in no order
+    radians = np.radians([angles[speaker][turn] for speaker, turn in items])
+    embeddings = torch.tensor(np.stack([np.cos(radians), np.sin(radians)], 1) * [[1], [2], [3], [4], [5], [6]])
+    made = head["ap"].make(HeadSettings(name="ap"), dim=2, speakers=9)
+    # 10 cos - 5 of each query (rows) and prototype (columns), speakers 2, 5, 7
+    half, root = 0.5, np.sqrt(0.75)
+    logits = 10 * np.array([[1.0, -1.0, root], [0.0, 0.0, -half], [0.0, 0.0, half]]) - 5
+    expected = cross_entropy(logits, np.arange(3))
+    loss = made(embeddings.float(), torch.tensor([speaker for speaker, _ in items]))
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_prototypes_are_means_of_the_others() -> None:
+    embeddings, labels = pairs()
+    made = head["ap"].make(HeadSettings(name="ap"), dim=DIM, speakers=SPEAKERS)
+    unit = torch.nn.functional.normalize(embeddings).numpy()
+    rows = {speaker: [unit[at] for at in np.flatnonzero(labels.numpy() == speaker)] for speaker in (1, 4, 6)}
+    logits = np.array([[10 * mine[0] @ np.mean(other[1:], 0) / np.linalg.norm(np.mean(other[1:], 0)) - 5
+                        for other in rows.values()] for mine in rows.values()])
+    assert made(embeddings, labels).item() == pytest.approx(cross_entropy(logits, np.arange(3)), rel=1e-5)
+
+
+def test_softmax_and_prototypical_are_added() -> None:
+    made = head["softmax-ap"].make(HeadSettings(name="softmax-ap"), dim=DIM, speakers=SPEAKERS)
+    parts = [head[name].make(HeadSettings(name=name), dim=DIM, speakers=SPEAKERS) for name in ("softmax", "ap")]
+    parts[0].load_state_dict({name: made.state_dict()[name] for name in ("weight", "bias")})
+    assert made(*pairs()).item() == pytest.approx(sum(part(*pairs()).item() for part in parts), rel=1e-6)
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2, 3], [0, 0, 0, 1]])
+def test_a_batch_without_pairs_is_refused(labels: list[int]) -> None:
+    made = head["ap"].make(HeadSettings(name="ap"), dim=DIM, speakers=SPEAKERS)
+    with pytest.raises(ValueError, match="sampler=balanced"):
+        made(torch.randn(4, DIM), torch.tensor(labels))
+
+
+@pytest.mark.parametrize("name", WITH_ROWS)
 def test_logits_and_rows(name: str) -> None:
-    made = head[name](HeadSettings(name=name), dim=DIM, speakers=SPEAKERS)
+    made = head[name].make(HeadSettings(name=name), dim=DIM, speakers=SPEAKERS)
     assert made.weight.shape == (SPEAKERS, DIM)
     assert made.logits(batch()[0]).shape == (9, SPEAKERS)
     unit = torch.nn.functional.normalize(torch.randn(3, DIM))
@@ -65,11 +130,11 @@ def test_logits_and_rows(name: str) -> None:
     torch.testing.assert_close(made.scale_rows(unit).norm(dim=1), length.expand(3))
 
 
-@pytest.mark.parametrize("name", list(head))
+@pytest.mark.parametrize("name", WITH_ROWS)
 def test_a_descent_on_the_loss_finds_the_speakers(name: str) -> None:
     torch.manual_seed(0)
-    made = head[name](HeadSettings(name=name), dim=DIM, speakers=SPEAKERS)
-    embeddings, labels = batch()
+    made = head[name].make(HeadSettings(name=name), dim=DIM, speakers=SPEAKERS)
+    embeddings, labels = pairs() if made.pairs else batch()
     optimiser = torch.optim.SGD(made.parameters(), lr=0.3)
     for _ in range(300):
         optimiser.zero_grad()
@@ -123,7 +188,7 @@ def test_margin_schedule() -> None:
 
 
 def test_softmax_is_cross_entropy_with_bias() -> None:
-    made = head["softmax"](HeadSettings(name="softmax"), dim=DIM, speakers=SPEAKERS)
+    made = head["softmax"].make(HeadSettings(name="softmax"), dim=DIM, speakers=SPEAKERS)
     torch.nn.init.normal_(made.bias)
     embeddings, labels = batch()
     logits = embeddings.numpy() @ made.weight.detach().numpy().T + made.bias.detach().numpy()

@@ -26,6 +26,10 @@ JOBS = {
     "full": {**SGD, "crop": "full", "steps": 2},
     "frozen": {**SGD, "transfer": {"head": "frozen", "freeze_norm": True}, "optimiser": {"name": "adamw"}, "steps": 2,
                "accumulate": 2},
+    "segments": {**SGD, "crop": "40f", "sampler": "balanced", "batch": 4,
+                 "model": {"backbone": "ecapa-64", "head": {"name": "softmax-ap"}},
+                 "segments": {"length": "20f", "overlap": 0.1, "join": "maps", "heads": "separate",
+                              "loss": {"cosine": 0.5, "crop": 0.5}}},
     "stopped": {**SGD, "steps": 50},
 }
 
@@ -88,11 +92,11 @@ def compare(together: Path, alone: Path) -> None:
     assert histories[0]["loss"][-1][1] == pytest.approx(histories[1]["loss"][-1][1], rel=1e-3)
 
 
-@pytest.mark.parametrize("name", ["augmented", "full"])
+@pytest.mark.parametrize("name", ["augmented", "full", "segments"])
 def test_two_ranks_equal_one_process(together: Path, data: TrainingData, name: str, tmp_path: Path) -> None:
     trainings.run(JOBS[name], data, tmp_path / "batch")
     compare(together / name, tmp_path / "batch")
-    trainings.run({**JOBS[name], "batch": 4}, data, tmp_path / "half")
+    trainings.run({**JOBS[name], "batch": JOBS[name]["batch"] // 2}, data, tmp_path / "half")
     with pytest.raises(AssertionError):  # half the batch is something else, at this tolerance too
         compare(together / name, tmp_path / "half")
 

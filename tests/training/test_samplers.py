@@ -12,6 +12,7 @@ from shortvox.corpora.utterance import Utterance
 from shortvox.errors import ConfigError
 from shortvox.training.crops import FixedCrop, FullUtterance, RandomCrop, parse_crop
 from shortvox.training.samplers import sampler
+from shortvox.training.settings import TrainSettings
 
 
 def corpus_of(counts: list[int]) -> Corpus:
@@ -23,7 +24,7 @@ def corpus_of(counts: list[int]) -> Corpus:
 @settings(max_examples=30, deadline=None)
 @given(counts=st.lists(st.integers(1, 6), min_size=2, max_size=8), seed=st.integers(0, 99), epoch=st.integers(0, 5))
 def test_every_utterance_once_an_epoch(counts: list[int], seed: int, epoch: int) -> None:
-    draw = sampler["utterances"](corpus_of(counts), seed)
+    draw = sampler["utterances"](corpus_of(counts), TrainSettings(seed=seed))
     size = sum(counts)
     assert sorted(draw(item) for item in range(epoch * size, (epoch + 1) * size)) == list(range(size))
 
@@ -32,13 +33,13 @@ def test_every_utterance_once_an_epoch(counts: list[int], seed: int, epoch: int)
 @given(counts=st.lists(st.integers(1, 6), min_size=2, max_size=8), seed=st.integers(0, 99), epoch=st.integers(0, 5))
 def test_every_speaker_once_an_epoch(counts: list[int], seed: int, epoch: int) -> None:
     corpus = corpus_of(counts)
-    draw = sampler["speakers"](corpus, seed)
+    draw = sampler["speakers"](corpus, TrainSettings(seed=seed))
     drawn = [draw(item) for item in range(epoch * len(counts), (epoch + 1) * len(counts))]
     assert sorted(corpus.utterances[p].speaker for p in drawn) == sorted(corpus.speakers)
 
 
 def test_speakers_utterances_are_drawn_alike() -> None:
-    draw = sampler["speakers"](corpus_of([1, 4]), 0)
+    draw = sampler["speakers"](corpus_of([1, 4]), TrainSettings(seed=0))
     counts = Counter(draw(item) for item in range(4000))
     assert counts[0] == 2000
     assert all(400 < counts[position] < 600 for position in (1, 2, 3, 4))
@@ -47,10 +48,36 @@ def test_speakers_utterances_are_drawn_alike() -> None:
 @pytest.mark.parametrize("name", list(sampler))
 def test_an_item_depends_on_seed_and_number_only(name: str) -> None:
     corpus = corpus_of([3, 2, 5, 4])
-    forward, backward = sampler[name](corpus, 4), sampler[name](corpus, 4)
+    forward, backward = (sampler[name](corpus, TrainSettings(seed=4, batch=2)) for _ in range(2))
     expected = [forward(item) for item in range(200)]
     assert [backward(item) for item in reversed(range(200))] == expected[::-1]
-    assert [sampler[name](corpus, 5)(item) for item in range(200)] != expected
+    assert [sampler[name](corpus, TrainSettings(seed=5, batch=2))(item) for item in range(200)] != expected
+
+
+@settings(max_examples=30, deadline=None)
+@given(counts=st.lists(st.integers(1, 6), min_size=3, max_size=9), seed=st.integers(0, 99), each=st.integers(2, 4),
+       batch=st.integers(2, 3))
+def test_a_balanced_batch_has_no_speaker_twice(counts: list[int], seed: int, each: int, batch: int) -> None:
+    corpus = corpus_of(counts)
+    draw = sampler["balanced"](corpus, TrainSettings(seed=seed, batch=batch, per_speaker=each, sampler="balanced"))
+    seen: set[str] = set()
+    for step in range(len(counts) // batch):  # one epoch
+        drawn = [draw(item) for item in range(step * batch * each, (step + 1) * batch * each)]
+        turns = [drawn[at : at + each] for at in range(0, len(drawn), each)]
+        speakers = [{corpus.utterances[position].speaker for position in turn} for turn in turns]
+        assert all(len(names) == 1 for names in speakers)
+        names = set().union(*speakers)
+        assert len(names) == batch
+        assert not names & seen
+        seen |= names
+        for turn in turns:
+            available = len(corpus.by_speaker()[corpus.utterances[turn[0]].speaker])
+            assert len(set(turn)) == min(each, available)
+
+
+def test_a_balanced_batch_needs_enough_speakers() -> None:
+    with pytest.raises(ConfigError, match="batch of 4 speakers cannot be made of the 3 in made; lower batch"):
+        sampler["balanced"](corpus_of([2, 2, 2]), TrainSettings(batch=4))
 
 
 @pytest.mark.parametrize(("text", "crop"), [

@@ -12,9 +12,10 @@ from shortvox.config import parse
 from shortvox.errors import ConfigError, ModelError, ShortvoxError
 from shortvox.models.embedding import embed_crops, whole
 from shortvox.models.folder import ModelSettings, SpeakerModel, load_model
+from shortvox.training.centroids import utterance_centroids
 from shortvox.training.data import TrainingData
 from shortvox.training.settings import TrainSettings, TransferSettings
-from shortvox.training.transfer import transfer, utterance_centroids
+from shortvox.training.transfer import transfer
 
 SETTINGS = ModelSettings(backbone="ecapa-64")
 

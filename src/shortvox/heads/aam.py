@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch.nn import functional
 from shortvox.heads.head import Head, HeadSettings, head
 
 
+@head("aam")
 class AamSoftmax(Head):
     """Cross entropy of `scale * cos(angle + margin at the true speaker)`; angles between embedding and rows of W.
 
@@ -20,12 +22,22 @@ class AamSoftmax(Head):
     def __init__(
         self, *, dim: int, speakers: int, margin: float = 0.2, scale: float = 30.0, margin_warmup: float = 0.0
     ) -> None:
-        super().__init__()
+        super().__init__(dim=dim, speakers=speakers)
         self.margin = margin
         self.scale = scale
         self.margin_warmup = margin_warmup
         self.weight = nn.Parameter(torch.empty(speakers, dim))
         nn.init.xavier_normal_(self.weight)
+
+    @classmethod
+    def make(cls, settings: HeadSettings, *, dim: int, speakers: int) -> Self:
+        return cls(
+            dim=dim,
+            speakers=speakers,
+            margin=settings.margin,
+            scale=settings.scale,
+            margin_warmup=settings.margin_warmup,
+        )
 
     def cosines(self, embeddings: Tensor) -> Tensor:
         return functional.linear(functional.normalize(embeddings.float()), functional.normalize(self.weight))
@@ -46,14 +58,3 @@ class AamSoftmax(Head):
     def margin_at(self, progress: float) -> float:
         """The margin when a share `progress` of training is done."""
         return self.margin * min(1.0, progress / self.margin_warmup) if self.margin_warmup else self.margin
-
-
-@head("aam")
-def aam(settings: HeadSettings, *, dim: int, speakers: int) -> AamSoftmax:
-    return AamSoftmax(
-        dim=dim,
-        speakers=speakers,
-        margin=settings.margin,
-        scale=settings.scale,
-        margin_warmup=settings.margin_warmup,
-    )

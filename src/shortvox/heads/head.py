@@ -1,8 +1,8 @@
-"""What every classification head is: a row of W for each training speaker, and a loss."""
+"""What every loss over embeddings is: most are classifiers with a row of W for each training speaker."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Self
 
 import torch
 from pydantic import Field
@@ -22,9 +22,22 @@ class HeadSettings(Settings):
 
 
 class Head(nn.Module):
-    """Embeddings (batch, dim) and labels (batch,) -> loss. `weight` is W, (speakers, dim): the speakers' prototypes."""
+    """Embeddings (batch, dim) and labels (batch,) -> loss. `weight` is W, (speakers, dim): the speakers' prototypes.
+
+    `rows` names the parameters with one row per speaker, W first; a loss that compares utterances with each other
+    instead of with prototypes has none. `pairs` says that a batch must hold several utterances of each speaker.
+    """
 
     weight: nn.Parameter
+    rows: ClassVar[tuple[str, ...]] = ("weight",)
+    pairs: ClassVar[bool] = False
+
+    def __init__(self, *, dim: int, speakers: int) -> None:
+        super().__init__()
+
+    @classmethod
+    def make(cls, settings: HeadSettings, *, dim: int, speakers: int) -> Self:
+        return cls(dim=dim, speakers=speakers)
 
     def logits(self, embeddings: Tensor) -> Tensor:
         """(batch, dim) -> (batch, speakers), free of margin: the posteriors' logits."""
@@ -39,11 +52,7 @@ class Head(nn.Module):
         return rows * self.weight.detach().norm(dim=1).mean()
 
 
-class MakeHead(Protocol):
-    def __call__(self, settings: HeadSettings, *, dim: int, speakers: int) -> Head: ...
-
-
-head: Registry[MakeHead] = Registry("head")
+head: Registry[type[Head]] = Registry("head")
 
 
 def prototype_angles(first: Tensor, second: Tensor) -> Tensor:

@@ -6,12 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shortvox.heads.head import Head, HeadSettings, head
+from shortvox.heads.head import Head, head
 
 
+@head("softmax")
 class Softmax(Head):
+    rows = ("weight", "bias")
+
     def __init__(self, *, dim: int, speakers: int) -> None:
-        super().__init__()
+        super().__init__(dim=dim, speakers=speakers)
         self.weight = nn.Parameter(torch.empty(speakers, dim))
         self.bias = nn.Parameter(torch.zeros(speakers))
         nn.init.xavier_normal_(self.weight)
@@ -21,8 +24,3 @@ class Softmax(Head):
 
     def forward(self, embeddings: Tensor, labels: Tensor, *, progress: float = 1.0) -> Tensor:
         return functional.cross_entropy(self.logits(embeddings), labels)
-
-
-@head("softmax")
-def softmax(settings: HeadSettings, *, dim: int, speakers: int) -> Softmax:
-    return Softmax(dim=dim, speakers=speakers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ class SpeakerModel:
                 f"backbone {settings.backbone} takes {network.bands} bands, the front end gives "
                 f"{settings.frontend.bands}; set model.frontend.bands={network.bands}"
             )
-        classifier = head[settings.head.name](settings.head, dim=network.dim, speakers=len(speakers))
+        classifier = head[settings.head.name].make(settings.head, dim=network.dim, speakers=len(speakers))
         return cls(settings, FrontEnd(settings.frontend), network, classifier, speakers)
 
     def modules(self) -> dict[str, nn.Module]:
@@ -81,17 +82,7 @@ class SpeakerModel:
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights and buffers under `backbone.…` and `head.…`."""
-        return {
-            f"{part}.{name}": tensor.detach()
-            for part, module in self.modules().items()
-            for name, tensor in module.state_dict().items()
-        }
-
-    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
-        for part, module in self.modules().items():
-            module.load_state_dict(
-                {name.removeprefix(f"{part}."): t for name, t in tensors.items() if name.startswith(f"{part}.")}
-            )
+        return tensors_of(self.modules())
 
     def fingerprint(self, *, with_head: bool = False) -> str:
         """Hash of what decides an embedding, or `with_head` of all that a training starts from."""
@@ -117,6 +108,23 @@ class SpeakerModel:
         for module in (self.frontend, self.backbone, self.head):
             module.eval()
         return self
+
+
+def tensors_of(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """Weights and buffers of named modules, as `MODULE.NAME`."""
+    return {
+        f"{part}.{name}": tensor.detach()
+        for part, module in modules.items()
+        for name, tensor in module.state_dict().items()
+    }
+
+
+def load_tensors(modules: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:
+    """Inverse of `tensors_of`; raises RuntimeError where names or shapes do not fit."""
+    for part, module in modules.items():
+        module.load_state_dict(
+            {name.removeprefix(f"{part}."): t for name, t in tensors.items() if name.startswith(f"{part}.")}
+        )
 
 
 def save_model(folder: Path, model: SpeakerModel, *, card: str, calibration: dict[str, Any] | None = None) -> None:
@@ -155,7 +163,7 @@ def load_model(folder: Path) -> SpeakerModel:
     torch.set_rng_state(generator_state)
     try:
         tensors = load_file(folder / "model.safetensors")
-        model.load_tensors(tensors)
+        load_tensors(model.modules(), tensors)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{folder}/model.safetensors: damaged ({error}); copy or train it again") from None
     except RuntimeError:

@@ -6,14 +6,12 @@ spliced frames: the time-delay layer as Waibel et al. (1989) and Kaldi define it
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional
 
 from shortvox.frontend.masking import frame_mask
+from shortvox.ranks import rank_count, sum_over_ranks
 
 VARIANCE_FLOOR = 1e-4
 GRADIENT_LIMIT = 1e4  # far above any gradient of a sane training
@@ -107,7 +105,7 @@ class BatchNorm(nn.Module):
         """(batch, channels) or (batch, frames, channels); lengths (batch,) mask the latter's statistics."""
         learning = self.training and not self.frozen
         rows = values.reshape(-1, values.shape[-1])
-        if learning and _ranks() > 1:
+        if learning and rank_count() > 1:
             return self._synchronised(rows, values, lengths)
         if learning and lengths is not None and values.dim() == 3:
             own = frame_mask(lengths, values.shape[1])
@@ -131,9 +129,9 @@ class BatchNorm(nn.Module):
             weight = rows.new_ones(rows.shape[0], 1, dtype=torch.float32)
         wide = rows.float()
         sums = torch.cat([weight.sum(0), (wide * weight).sum(0)])
-        total = _SumOverRanks.apply(sums)
+        total = sum_over_ranks(sums)
         count, mean = total[0].detach(), total[1:] / total[0]
-        square = _SumOverRanks.apply(((wide - mean).square() * weight).sum(0))
+        square = sum_over_ranks(((wide - mean).square() * weight).sum(0))
         variance = square / count
         with torch.no_grad():
             unbiased = variance * count / (count - 1).clamp_min(1)
@@ -141,23 +139,3 @@ class BatchNorm(nn.Module):
             self.running_var.lerp_(unbiased, self.momentum)
         normal = (wide - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
         return normal.to(values.dtype).reshape(values.shape)
-
-
-class _SumOverRanks(torch.autograd.Function):
-    """All-reduce of values on the way forth and of gradients on the way back."""
-
-    @staticmethod
-    def forward(context: Any, values: Tensor) -> Tensor:
-        total = values.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:
-        total = gradient.contiguous().clone()
-        dist.all_reduce(total)
-        return total
-
-
-def _ranks() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1

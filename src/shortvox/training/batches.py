@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import soxr
@@ -14,9 +15,10 @@ from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.store import AudioStore
 from shortvox.errors import ShortvoxError
 from shortvox.frontend.augment import Augmenter
-from shortvox.frontend.fbank import SAMPLE_RATE
+from shortvox.frontend.fbank import HOP, SAMPLE_RATE
 from shortvox.training.crops import FullUtterance, parse_crop
 from shortvox.training.samplers import sampler
+from shortvox.training.segging import Cut, Segmenter
 from shortvox.training.settings import TrainSettings
 
 BUCKET = 16  # batches whose items are sorted by length together, when whole utterances are taken
@@ -24,29 +26,56 @@ BUCKET = 16  # batches whose items are sorted by length together, when whole utt
 
 @dataclass(frozen=True)
 class Batch:
-    """One rank's share of a step: waveforms (batch, samples), head rows (batch,), own lengths or None if all alike."""
+    """One rank's share of a step: waveforms (batch, samples), head rows (batch,), own lengths or None if all alike.
+
+    With segments, also their waveforms (batch, segments, samples) and the frames (batch, segments) where they start.
+    """
 
     waveforms: Tensor
     labels: Tensor
     lengths: Tensor | None
     seconds: float
     wrapped: int
+    segments: Tensor | None = None
+    starts: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        moved: dict[str, Any] = {name: value.to(device) for name, value in vars(self).items()
+                                 if isinstance(value, Tensor)}
+        return replace(self, **moved)
 
     def split(self, parts: int) -> list[Batch]:
         """`parts` batches of the same items, for gradient accumulation."""
         if parts == 1:
             return [self]
         size = len(self.labels) // parts
+
+        def part(values: Tensor | None, at: int) -> Any:
+            return None if values is None else values[at : at + size]
+
         return [
             Batch(
-                self.waveforms[at : at + size],
-                self.labels[at : at + size],
-                None if self.lengths is None else self.lengths[at : at + size],
+                part(self.waveforms, at),
+                part(self.labels, at),
+                part(self.lengths, at),
                 self.seconds / parts,
                 0,
+                part(self.segments, at),
+                part(self.starts, at),
             )
             for at in range(0, len(self.labels), size)
         ]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One crop of a batch: waveform (samples,), head row, whether its file was shorter and had to be wrapped."""
+
+    waveform: np.ndarray
+    label: int
+    wrapped: bool
+    segments: np.ndarray | None = None
+    starts: np.ndarray | None = None
 
 
 def speaker_names(speakers: tuple[str, ...], speeds: tuple[float, ...]) -> tuple[str, ...]:
@@ -80,7 +109,8 @@ class TrainingBatches(Dataset[Batch]):
             {speed: row[u.speaker if speed == 1.0 else f"{u.speaker}#{speed:g}"] for speed in self.speeds}
             for u in corpus.utterances
         ]
-        self.sampler = sampler[settings.sampler](corpus, settings.seed)  # type: ignore[arg-type]
+        self.sampler = sampler[settings.sampler](corpus, settings)
+        self.segmenter = Segmenter(settings.segments) if settings.segments else None
         self.augmenter = Augmenter(settings.augment, corpus, store, seed=settings.seed)
 
     def __len__(self) -> int:
@@ -89,23 +119,35 @@ class TrainingBatches(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         positions = self._positions(step)
         length = self.crop.samples(np.random.default_rng((self.settings.seed, 2, step)))
-        items = [self._item(step, index, positions[index], length)
+        cut = None if self.segmenter is None else self.segmenter.cut(
+            length, np.random.default_rng((self.settings.seed, 7, step)))
+        items = [self._item(step, index, positions[index], length, cut)
                  for index in range(self.rank, len(positions), self.ranks)]
-        own = np.array([len(waveform) for waveform, _, _ in items])
+        own = np.array([len(item.waveform) for item in items])
         waveforms = np.zeros((len(items), own.max()), dtype=np.float32)
-        for place, (waveform, _, _) in enumerate(items):
-            waveforms[place, : len(waveform)] = waveform
+        for place, item in enumerate(items):
+            waveforms[place, : len(item.waveform)] = item.waveform
         return Batch(
             torch.from_numpy(waveforms),
-            torch.tensor([label for _, label, _ in items]),
+            torch.tensor([item.label for item in items]),
             None if (own == own[0]).all() else torch.from_numpy(own),
-            float(own.sum()) / SAMPLE_RATE,
-            sum(wrapped for _, _, wrapped in items),
+            self._seconds(own, cut),
+            sum(item.wrapped for item in items),
+            _stacked([item.segments for item in items]),
+            _stacked([item.starts for item in items]),
         )
+
+    def _seconds(self, own: np.ndarray, cut: Cut | None) -> float:
+        """Speech that the student hears, in seconds."""
+        whole = float(own.sum()) / SAMPLE_RATE
+        if cut is None:
+            return whole
+        segments = len(own) * cut.count * cut.frames * HOP / SAMPLE_RATE
+        return segments + (whole if "crop" in self.settings.branches() else 0.0)
 
     def _positions(self, step: int) -> list[int]:
         """Utterance positions of the global batch; whole utterances are grouped with others of similar length."""
-        size = self.settings.batch
+        size = self.settings.items
         if not isinstance(self.crop, FullUtterance):
             return [self.sampler(item) for item in range(step * size, (step + 1) * size)]
         bucket, place = divmod(step, BUCKET)
@@ -114,10 +156,13 @@ class TrainingBatches(Dataset[Batch]):
         turn = np.random.default_rng((self.settings.seed, 3, bucket)).permutation(BUCKET)[place]
         return pool[turn * size : (turn + 1) * size]
 
-    def _item(self, step: int, index: int, position: int, length: int | None) -> tuple[np.ndarray, int, bool]:
-        """Waveform, head row, and whether the file was shorter than its crop and had to be wrapped."""
+    def _item(self, step: int, index: int, position: int, length: int | None, cut: Cut | None) -> Item:
         rng = np.random.default_rng((self.settings.seed, 4, step, index))
         speed = self.speeds[rng.integers(len(self.speeds))]
+        first = index - index % self.sampler.each
+        if first != index:  # items of one speaker are of one speed, or they would be different speakers
+            leader = np.random.default_rng((self.settings.seed, 4, step, first))
+            speed = self.speeds[leader.integers(len(self.speeds))]
         available = int(self.store.lengths[position])
         wanted = available if length is None else round(length * speed)
         start = int(rng.integers(max(0, available - wanted) + 1))
@@ -127,7 +172,16 @@ class TrainingBatches(Dataset[Batch]):
             waveform = np.resize(waveform, wanted)
         if speed != 1.0:
             waveform = change_speed(waveform, speed, length)
-        return self.augmenter(waveform, position, rng), self.row[position][speed], wrapped
+        augmented = self.augmenter(waveform, position, rng)
+        row = self.row[position][speed]
+        if self.segmenter is None or cut is None:
+            return Item(augmented, row, wrapped)
+        starts = cut.starts(rng)
+        if self.segmenter.settings.augment == "crop":
+            segments = cut.pieces(augmented, starts)
+        else:
+            segments = np.stack([self.augmenter(piece, position, rng) for piece in cut.pieces(waveform, starts)])
+        return Item(augmented, row, wrapped, segments, starts)
 
 
 class Relay(Dataset[Batch | ShortvoxError]):
@@ -141,6 +195,11 @@ class Relay(Dataset[Batch | ShortvoxError]):
             return self.batches[step]
         except ShortvoxError as error:
             return ShortvoxError(str(error))
+
+
+def _stacked(arrays: list[np.ndarray | None]) -> Tensor | None:
+    present = [array for array in arrays if array is not None]
+    return torch.from_numpy(np.stack(present)) if present else None
 
 
 def change_speed(waveform: np.ndarray, speed: float, samples: int | None) -> np.ndarray:

@@ -3,48 +3,94 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 
 from shortvox.corpora.corpus import Corpus
+from shortvox.errors import ConfigError
 from shortvox.registry import Registry
+from shortvox.training.settings import TrainSettings
 
 
-class Sampler:
-    """Draws without replacement from `groups` (tuples of utterance positions), then one utterance of the group."""
+class Sampler(Protocol):
+    """`each` consecutive items belong to one speaker."""
 
-    def __init__(self, groups: list[tuple[int, ...]], seed: int) -> None:
-        self.groups = groups
-        self.seed = seed
+    each: int
+
+    def __init__(self, corpus: Corpus, settings: TrainSettings) -> None: ...
 
     def __call__(self, item: int) -> int:
         """Utterance position of training item number `item`."""
-        epoch, place = divmod(item, len(self.groups))
-        group = self.groups[_order(self.seed, epoch, len(self.groups))[place]]
-        if len(group) == 1:
-            return group[0]
-        return group[np.random.default_rng((self.seed, 1, item)).integers(len(group))]
-
-
-@lru_cache(maxsize=4)  # of the module, so that samplers can be sent to worker processes
-def _order(seed: int, epoch: int, groups: int) -> np.ndarray:
-    return np.random.default_rng((seed, 0, epoch)).permutation(groups)
 
 
 sampler: Registry[type[Sampler]] = Registry("sampler")
 
 
 @sampler("utterances")
-class UtteranceSampler(Sampler):
+class UtteranceSampler:
     """Every utterance once per epoch."""
 
-    def __init__(self, corpus: Corpus, seed: int) -> None:
-        super().__init__([(position,) for position in range(len(corpus.utterances))], seed)
+    each = 1
+
+    def __init__(self, corpus: Corpus, settings: TrainSettings) -> None:
+        self.utterances = len(corpus)
+        self.seed = settings.seed
+
+    def __call__(self, item: int) -> int:
+        epoch, place = divmod(item, self.utterances)
+        return int(_order(self.seed, epoch, self.utterances)[place])
 
 
 @sampler("speakers")
-class SpeakerSampler(Sampler):
+class SpeakerSampler:
     """Every speaker once per epoch, whatever the number of their utterances."""
 
-    def __init__(self, corpus: Corpus, seed: int) -> None:
-        super().__init__([tuple(positions) for _, positions in sorted(corpus.by_speaker().items())], seed)
+    each = 1
+
+    def __init__(self, corpus: Corpus, settings: TrainSettings) -> None:
+        self.speakers = _by_speaker(corpus)
+        self.seed = settings.seed
+
+    def __call__(self, item: int) -> int:
+        epoch, place = divmod(item, len(self.speakers))
+        utterances = self.speakers[_order(self.seed, epoch, len(self.speakers))[place]]
+        if len(utterances) == 1:
+            return utterances[0]
+        return utterances[np.random.default_rng((self.seed, 1, item)).integers(len(utterances))]
+
+
+@sampler("balanced")
+class BalancedSampler:
+    """Batches of N speakers with M utterances each, no speaker twice in a batch: for losses that compare utterances.
+
+    An epoch is as many whole batches as there are different speakers for. A speaker with fewer than M utterances gives
+    several crops of one.
+    """
+
+    def __init__(self, corpus: Corpus, settings: TrainSettings) -> None:
+        self.speakers = _by_speaker(corpus)
+        self.seed = settings.seed
+        self.batch = settings.batch
+        self.each = settings.per_speaker
+        if len(self.speakers) < self.batch:
+            raise ConfigError(f"sampler: a balanced batch of {self.batch} speakers cannot be made of the "
+                              f"{len(self.speakers)} in {corpus.name}; lower batch")
+
+    def __call__(self, item: int) -> int:
+        turn, member = divmod(item, self.each)
+        batch, place = divmod(turn, self.batch)
+        epoch, number = divmod(batch, len(self.speakers) // self.batch)
+        order = _order(self.seed, epoch, len(self.speakers))
+        utterances = self.speakers[order[number * self.batch + place]]
+        drawn = np.random.default_rng((self.seed, 1, turn)).permutation(len(utterances))
+        return utterances[drawn[member % len(utterances)]]
+
+
+def _by_speaker(corpus: Corpus) -> list[tuple[int, ...]]:
+    return [tuple(positions) for _, positions in sorted(corpus.by_speaker().items())]
+
+
+@lru_cache(maxsize=4)  # of the module, so that samplers can be sent to worker processes
+def _order(seed: int, epoch: int, groups: int) -> np.ndarray:
+    return np.random.default_rng((seed, 0, epoch)).permutation(groups)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from shortvox.config import Settings
 from shortvox.frontend.augment import AugmentSettings
+from shortvox.heads import head
 from shortvox.models.folder import ModelSettings
-from shortvox.training.crops import parse_crop
+from shortvox.training.crops import FullUtterance, parse_crop
+
+Branch = Literal["crop", "segments", "aggregate"]
 
 
 class OptimiserSettings(Settings):
@@ -45,15 +49,109 @@ class TransferSettings(Settings):
     freeze_norm: bool = Field(False, description="freeze the batch norm after the embedding too")
     missing: Literal["refuse", "centroid"] = Field("refuse", description="training speakers without a head row")
     absent: Literal["keep", "drop"] = Field("keep", description="head rows of speakers who are not in the training")
+    rows: Literal["model", "centroids"] = Field("model", description="W: the model's, or full-length speaker centroids")
+    refresh: Literal["never", "epoch", "ema"] = Field("never", description="how a frozen W follows the student")
+    momentum: float = Field(0.99, ge=0, lt=1, description="ema: what W keeps of itself in a step")
+    utterances: int = Field(10, ge=1, description="centroids: at most this many utterances of each speaker")
+
+    @model_validator(mode="after")
+    def _only_frozen_rows_follow(self) -> TransferSettings:
+        if self.refresh != "never" and self.head != "frozen":
+            raise ValueError(f"refresh: {self.refresh} needs head: frozen, because a trained W follows its gradient")
+        return self
+
+
+class SegmentLossSettings(Settings):
+    """Weights of what a step with segments is scored by (METHODS: a, b, c, d), and of the whole crop beside them."""
+
+    aggregate: float | None = Field(None, ge=0, description="CE of the aggregate; null: 1, or 0 with one segment")
+    segments: float = Field(1.0, ge=0, description="CE of each segment")
+    cosine: float = Field(0.0, ge=0, description="1 - cos of each segment and the aggregate, which is not pulled")
+    kl: float = Field(0.0, ge=0, description="KL of the aggregate's posterior to each segment's")
+    crop: float = Field(0.0, ge=0, description="CE of the whole crop, which the student then hears as well")
+
+
+class SegmentSettings(Settings):
+    """Shorter pieces cut from every crop: all of them (segment aggregation), or one at random (teacher-student)."""
+
+    length: str = Field("1s", description="as crop; a range is drawn once per batch")
+    overlap: float = Field(0.0, ge=0, lt=1, description="share of a segment that the next one repeats")
+    pick: Literal["all", "one"] = "all"
+    join: Literal["embeddings", "maps"] = Field("embeddings", description="what makes the aggregate: vanilla or FM")
+    augment: Literal["crop", "segment"] = Field("crop", description="one augmentation for all, or one for each")
+    cmn: Literal["segment", "crop"] = Field("segment", description="what mean normalisation sees")
+    heads: Literal["shared", "separate"] = Field("shared", description="one W, or a second one for the segments")
+    reduce: Literal["mean", "sum"] = Field("mean", description="over segments")
+    loss: SegmentLossSettings = SegmentLossSettings()
+
+    @field_validator("length")
+    @classmethod
+    def _a_length(cls, length: str) -> str:
+        if isinstance(parse_crop(length), FullUtterance):
+            raise ValueError("a segment is shorter than an utterance; give a length such as 1s")
+        return length
+
+    @property
+    def aggregate_weight(self) -> float:
+        return self.loss.aggregate if self.loss.aggregate is not None else float(self.pick == "all")
+
+    def branches(self) -> set[Branch]:
+        """The student's embeddings that these losses need."""
+        weighed: dict[Branch, float] = {
+            "aggregate": self.aggregate_weight + self.loss.cosine + self.loss.kl,
+            "segments": self.loss.segments + self.loss.cosine + self.loss.kl,
+            "crop": self.loss.crop,
+        }
+        return {branch for branch, weight in weighed.items() if weight}
+
+    @model_validator(mode="after")
+    def _heads_learn(self) -> SegmentSettings:
+        first, second = self.aggregate_weight + self.loss.crop, self.loss.segments
+        if self.heads == "separate" and not (first and second):
+            raise ValueError("heads: separate needs loss.segments and one of loss.aggregate and loss.crop")
+        if not first + second:
+            raise ValueError("loss: none of aggregate, segments and crop has a weight; the head would learn nothing")
+        return self
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> SegmentSettings:
+        if self.augment == "segment" and self.cmn == "crop":
+            raise ValueError("cmn: crop needs augment: crop; segments augmented on their own have no common mean")
+        return self
+
+
+class TeacherSettings(Settings):
+    """A trained model that says what the student's embeddings and posteriors should be; it learns nothing."""
+
+    model: Path | None = Field(None, description="model folder; a study fills it in")
+    hears: Literal["crop", "segments"] = "crop"
+    teaches: tuple[Branch, ...] = Field(("segments",), min_length=1, description="which of the student's embeddings")
+    embedding: float = Field(1.0, ge=0, description="weight of 1 - cos")
+    posterior: float = Field(1.0, ge=0, description="weight of KL (teacher || student) of margin-free posteriors")
+    temperature: float = Field(1.0, gt=0)
+    projection: bool = Field(False, description="learn a map to the teacher's space; always so where dimensions differ")
+
+    @property
+    def says_anything(self) -> bool:
+        return bool(self.embedding or self.posterior)
+
+    @model_validator(mode="after")
+    def _one_answer_for_one_question(self) -> TeacherSettings:
+        if self.hears == "segments" and set(self.teaches) != {"segments"}:
+            raise ValueError("teaches: a teacher that hears segments can teach segments only")
+        return self
 
 
 class TrainSettings(Settings):
     seed: int = Field(0, ge=0, lt=2**31)
     steps: int = Field(1000, ge=1)
-    batch: int = Field(96, ge=2, description="crops per step over all ranks")
+    batch: int = Field(96, ge=2, description="crops per step over all ranks; speakers, with the balanced sampler")
     accumulate: int = Field(1, ge=1, description="parts that a rank's share of a step is cut into")
     crop: str = Field("2s", description="'2s' fixed, '1-2s' random per batch, 'full' utterances")
-    sampler: Literal["utterances", "speakers"] = "utterances"
+    segments: SegmentSettings | None = Field(None, description="shorter pieces of the crop to learn from")
+    teachers: dict[Annotated[str, Field(pattern=r"^[\w-]{1,40}$")], TeacherSettings] = Field(default_factory=dict)
+    sampler: Literal["utterances", "speakers", "balanced"] = "utterances"
+    per_speaker: int = Field(2, ge=2, description="balanced sampler: utterances of each speaker in a batch")
     model: ModelSettings = ModelSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     schedule: ScheduleSettings = ScheduleSettings()
@@ -74,7 +172,64 @@ class TrainSettings(Settings):
         parse_crop(crop)
         return crop
 
+    @model_validator(mode="after")
+    def _fits_its_head(self) -> TrainSettings:
+        name = self.model.head.name
+        if head[name].pairs and self.sampler != "balanced":
+            raise ValueError(f"sampler: the loss {name} compares utterances of one speaker with each other; set "
+                             "sampler=balanced")
+        if not head[name].rows:
+            asked = [key for key, wanted in (
+                ("segments.loss.kl", self.segments is not None and self.segments.loss.kl > 0),
+                ("transfer.rows", self.transfer.rows == "centroids"),
+                ("transfer.refresh", self.transfer.refresh != "never"),
+                *((f"teachers.{teacher}.posterior", said.posterior > 0) for teacher, said in self.teachers.items()),
+            ) if wanted]
+            if asked:
+                raise ValueError(f"{asked[0]}: the loss {name} has no row for each speaker; choose another head")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_its_segments(self) -> TrainSettings:
+        if self.segments is None:
+            needing = [name for name, teacher in self.teachers.items()
+                       if teacher.hears != "crop" or set(teacher.teaches) != {"crop"}]
+            if needing:
+                raise ValueError(f"teachers.{needing[0]}: there are no segments in this training; set segments.length, "
+                                 "or hears and teaches to crop")
+        elif isinstance(parse_crop(self.crop), FullUtterance):
+            raise ValueError("segments: need crops of one length in a batch; set crop to a length such as 4s")
+        return self
+
+    @property
+    def items(self) -> int:
+        """Crops in a step, over all ranks."""
+        return self.batch * (self.per_speaker if self.sampler == "balanced" else 1)
+
+    def branches(self) -> frozenset[Branch]:
+        """The student's embeddings that a loss term needs."""
+        own: set[Branch] = {"crop"} if self.segments is None else self.segments.branches()
+        return frozenset(own.union(*(set(t.teaches) for t in self.teachers.values() if t.says_anything)))
+
+    def heard(self) -> TrainSettings:
+        """These settings without what no loss term needs: teachers of no weight, a crop of which one segment is left.
+
+        A single segment of a crop that nobody hears is a crop of that length.
+        """
+        teachers = {name: teacher for name, teacher in self.teachers.items() if teacher.says_anything}
+        settings = self.model_copy(update={"teachers": teachers})
+        segments = self.segments
+        if segments is None or segments.pick == "all" or segments.loss.crop or teachers:
+            return settings
+        return settings.model_copy(update={"crop": segments.length, "segments": None})
+
     def essential(self) -> dict[str, Any]:
-        """What decides the trained weights, JSON-safe: everything but where, how fast and how watched it runs."""
+        """What decides the trained weights, JSON-safe: everything but where, how fast and how watched it runs.
+
+        Of teachers, what they say; which models they are is the caller's to add.
+        """
         bookkeeping = {"device", "threads", "workers", "checkpoint_every", "tensorboard", "validation"}
-        return self.model_dump(mode="json", exclude=bookkeeping)
+        settings = self.model_dump(mode="json", exclude=bookkeeping)
+        for teacher in settings["teachers"].values():
+            del teacher["model"]
+        return settings

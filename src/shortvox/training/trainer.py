@@ -1,4 +1,4 @@
-"""The training loop: take crops, embed, score against the head, step.
+"""The training loop: take crops, learn from them (see learner.py), step.
 
 One CPU or GPU:   shortvox train config.yaml --corpus DIR --out DIR
 One node, n GPUs: torchrun --nproc-per-node n -m shortvox train config.yaml …
@@ -11,7 +11,7 @@ was killed and resumed ends with the same weights, bit for bit (CPU, fp32, same 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +24,10 @@ from torch.utils.data import DataLoader
 from shortvox.config import read_yaml, write_yaml
 from shortvox.errors import ConfigError, ModelError, ShortvoxError
 from shortvox.files import ensure_writable, write_json, write_text
-from shortvox.frontend.specaugment import spec_augment
-from shortvox.models.folder import SpeakerModel, load_model, save_model, write_card
+from shortvox.models.folder import SpeakerModel, load_model, load_tensors, save_model, tensors_of, write_card
 from shortvox.progress import note
 from shortvox.training.batches import Batch, Relay, TrainingBatches, speaker_names
+from shortvox.training.centroids import FOLLOWING, utterance_centroids
 from shortvox.training.checkpoint import (
     Checkpoint,
     load_latest,
@@ -38,45 +38,16 @@ from shortvox.training.checkpoint import (
 from shortvox.training.data import TrainingData
 from shortvox.training.distributed import Placement, placement
 from shortvox.training.interrupt import Interruptible
+from shortvox.training.learner import Learner
 from shortvox.training.optim import learning_rate, make_optimiser
 from shortvox.training.settings import TrainSettings
 from shortvox.training.tracking import Tracker
-from shortvox.training.transfer import freeze_head, transfer, utterance_centroids
+from shortvox.training.transfer import freeze_head, transfer
 
 Validate = Callable[[SpeakerModel], dict[str, float]]
 OnStep = Callable[[int, int, str], None]
 AVERAGE_EVERY = 5  # steps between the weights that go into the average
 LOG_EVERY = 10
-
-
-class Learner(nn.Module):
-    """Waveforms and labels to loss, as one module, so that distributed training wraps it whole."""
-
-    def __init__(self, model: SpeakerModel, settings: TrainSettings, place: Placement) -> None:
-        super().__init__()
-        self.frontend = model.frontend
-        self.backbone = model.backbone
-        self.head = model.head
-        self.settings = settings
-        self.place = place
-
-    def forward(self, batch: Batch, generator: torch.Generator, progress: float) -> Tensor:
-        device = self.place.device
-        lengths = None if batch.lengths is None else batch.lengths.to(device)
-        features, counts = self.frontend(batch.waveforms.to(device), lengths)
-        augment = self.settings.augment
-        features = spec_augment(
-            features,
-            counts,
-            generator=generator,
-            time_frames=augment.time_frames,
-            frequency_bands=augment.frequency_bands,
-            rank=self.place.rank,
-            ranks=self.place.ranks,
-        )
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
-            embeddings = self.backbone(features, counts)
-        return self.head(embeddings.float(), batch.labels.to(device), progress=progress)
 
 
 @dataclass
@@ -123,12 +94,13 @@ def train(
             raise ConfigError(f"batch: {settings.batch} cannot be dealt to {place.ranks} ranks in "
                               f"{settings.accumulate} parts each; choose a multiple")
         source = load_model(init) if init else None
-        _check_folder(out, settings, data, source, resume, place)
+        teachers = _load_teachers(settings)
+        _check_folder(out, settings, data, source, teachers, resume, place)
         if resume and (out / "config.yaml").exists():
             return load_model(out)
         model = _initial_model(settings, data, source).to(place.device)
         freeze_head(model, settings.transfer)
-        trained = _run(settings, data, model, out, place, interrupt, validate, on_step)
+        trained = _run(settings.heard(), data, model, teachers, out, place, interrupt, validate, on_step)
     if trained is None:
         raise KeyboardInterrupt  # only now, so that no traceback keeps the ranks' network alive past their group
     return trained
@@ -138,6 +110,7 @@ def _run(
     settings: TrainSettings,
     data: TrainingData,
     model: SpeakerModel,
+    teachers: Mapping[str, SpeakerModel],
     out: Path,
     place: Placement,
     interrupt: Interruptible,
@@ -145,15 +118,16 @@ def _run(
     on_step: OnStep | None,
 ) -> SpeakerModel | None:
     """The loop itself; None when it was asked to stop, and a checkpoint is written."""
-    learner: nn.Module = Learner(model, settings, place)
-    optimiser = make_optimiser(model.modules().values(), settings.optimiser)
+    learner = Learner(model, settings, place, {name: teachers[name] for name in settings.teachers})
+    learning = {**model.modules(), "extras": learner.extras}
+    optimiser = make_optimiser(learning.values(), settings.optimiser)
     average: dict[str, Tensor] = {}
     done = Progress.start()
     latest = load_latest(out / "checkpoints")
     if latest is not None:
-        done = _restore(latest, model, optimiser, average)
-    if place.ranks > 1:
-        learner = DistributedDataParallel(learner)
+        done = _restore(latest, learning, optimiser, average)
+    parallel = DistributedDataParallel(learner) if place.ranks > 1 else learner
+    rows = FOLLOWING[settings.transfer.refresh](model, data, settings)
     batches = TrainingBatches(
         data.corpus, data.store, settings, model.speakers, rank=place.rank, ranks=place.ranks
     )
@@ -165,12 +139,14 @@ def _run(
     clock = time.monotonic()
     learner.train()
     for step, batch in zip(range(done.step, settings.steps), loader, strict=True):
+        rows.before_step(step)
         rate = learning_rate(step, settings.steps, settings.optimiser.lr, settings.schedule)
         for group in optimiser.param_groups:
             group["lr"] = rate
         if isinstance(batch, ShortvoxError):
             raise batch
-        share = _learn(learner, batch, optimiser, settings, step, place) / place.ranks
+        share = _learn(parallel, batch, optimiser, settings, step, place) / place.ranks
+        rows.after_step(*learner.spoken())
         # Known to all ranks, so that they go on, or stop, together.
         loss, seconds, wrapped, stop = place.total(share, batch.seconds, batch.wrapped, interrupt.requested)
         if not torch.isfinite(torch.tensor(loss)):
@@ -181,7 +157,7 @@ def _run(
         done.wrapped += int(wrapped)
         done.recent.append(loss)
         if done.step > average_from and (settings.steps - done.step) % AVERAGE_EVERY == 0:
-            _accumulate(average, model.tensors(), done)
+            _accumulate(average, tensors_of(learning), done)
         if done.step % LOG_EVERY == 0 or done.step == settings.steps:
             done.loss.append((done.step, round(sum(done.recent) / len(done.recent), 5)))
             tracker.write(done.step, {"loss": done.loss[-1][1], "learning rate": rate})
@@ -194,12 +170,12 @@ def _run(
             on_step(done.step, settings.steps, _status(done, loss))
         if not ending and place.leads and (stop or _due(done.step, settings.checkpoint_every)):
             done.wall_seconds, clock = done.wall_seconds + time.monotonic() - clock, time.monotonic()
-            save_checkpoint(out / "checkpoints", done.step, _snapshot(model, optimiser, average, done))
+            save_checkpoint(out / "checkpoints", done.step, _snapshot(learning, optimiser, average, done))
         if not ending and stop:
             return None
     done.wall_seconds += time.monotonic() - clock
     if average:
-        model.load_tensors({**model.tensors(), **average})
+        load_tensors(learning, average)
     model.eval()
     if validate and place.leads:
         _validate(validate, model, tracker, done)
@@ -249,21 +225,28 @@ def _learn(
 
 
 def _check_folder(
-    out: Path, settings: TrainSettings, data: TrainingData, init: SpeakerModel | None, resume: bool, place: Placement
+    out: Path,
+    settings: TrainSettings,
+    data: TrainingData,
+    init: SpeakerModel | None,
+    teachers: Mapping[str, SpeakerModel],
+    resume: bool,
+    place: Placement,
 ) -> None:
     """Refuse to mix two trainings in one folder; write down what this one is."""
     if not place.leads:
         return
     described = out / "training.yaml"
     identity = {"essential": settings.essential(), "init": init.fingerprint(with_head=True) if init else None,
+                "teachers": {name: teacher.fingerprint(with_head=True) for name, teacher in teachers.items()},
                 "corpus": data.corpus.fingerprint()}
     # A training that failed before its first checkpoint, on a mistake in its settings say, left nothing to protect.
     begun = described.exists() and ((out / "checkpoints").exists() or (out / "config.yaml").exists())
     if begun and not resume:
         raise ModelError(f"{out}: already holds a training; add --resume to continue it or choose another --out")
     if begun and read_yaml(described).get("identity") != identity:
-        raise ModelError(f"{described}: the training in this folder has other settings, another --init or another "
-                         "corpus; resume with the same ones or choose another --out")
+        raise ModelError(f"{described}: the training in this folder has other settings, another --init, other teachers "
+                         "or another corpus; resume with the same ones or choose another --out")
     ensure_writable(out)
     write_text(described, write_yaml({"settings": settings.model_dump(mode="json"), "identity": identity}))
 
@@ -277,16 +260,24 @@ def _initial_model(settings: TrainSettings, data: TrainingData, init: SpeakerMod
         if settings.transfer.head == "frozen" or settings.transfer.freeze_norm:
             raise ConfigError("transfer: a frozen head or norm needs a model to start from (--init)")
         return SpeakerModel.fresh(settings.model, names)
-    return transfer(init, settings.model, names, settings.transfer, utterance_centroids(data))
+    return transfer(init, settings.model, names, settings.transfer,
+                    utterance_centroids(data, most=settings.transfer.utterances))
+
+
+def _load_teachers(settings: TrainSettings) -> dict[str, SpeakerModel]:
+    for name, teacher in settings.teachers.items():
+        if teacher.model is None:
+            raise ConfigError(f"teachers.{name}.model: no model folder is given")
+    return {name: load_model(teacher.model) for name, teacher in settings.teachers.items() if teacher.model}
 
 
 def _snapshot(
-    model: SpeakerModel,
+    learning: Mapping[str, nn.Module],
     optimiser: torch.optim.Optimizer,
     average: dict[str, Tensor],
     done: Progress,
 ) -> Checkpoint:
-    tensors = {f"model.{name}": tensor for name, tensor in model.tensors().items()}
+    tensors = {f"model.{name}": tensor for name, tensor in tensors_of(learning).items()}
     tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
     tensors |= {f"optimiser.{name}": tensor for name, tensor in optimiser_tensors(optimiser).items()}
     return Checkpoint(tensors, {"progress": vars(done), "threads": torch.get_num_threads()})
@@ -294,13 +285,13 @@ def _snapshot(
 
 def _restore(
     latest: Checkpoint,
-    model: SpeakerModel,
+    learning: Mapping[str, nn.Module],
     optimiser: torch.optim.Optimizer,
     average: dict[str, Tensor],
 ) -> Progress:
-    model.load_tensors(latest.part("model"))
+    load_tensors(learning, latest.part("model"))
     load_optimiser(optimiser, latest.part("optimiser"))
-    here = model.tensors()
+    here = tensors_of(learning)
     average.update({name: tensor.to(here[name].device) for name, tensor in latest.part("average").items()})
     threads = latest.state["threads"]
     if threads != torch.get_num_threads():

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from shortvox.errors import ModelError
-from shortvox.models.embedding import embed_crops, whole
 from shortvox.models.folder import ModelSettings, SpeakerModel
-from shortvox.training.data import TrainingData
+from shortvox.training.centroids import Centroids, place_rows
 from shortvox.training.settings import TransferSettings
-
-Centroids = Callable[[SpeakerModel, list[str]], Tensor]
 
 
 def transfer(
@@ -26,7 +22,8 @@ def transfer(
     """A model for training speakers `names` that starts as `source`.
 
     Rows of W are matched by name; rows of absent speakers stay as negatives unless `how.absent` drops them. A training
-    speaker without a row is refused, or gets the unit mean of `centroids(source, names)` at the rows' mean length.
+    speaker without a row is refused, or gets the unit mean of `centroids(source, names)` at the rows' mean length;
+    `how.rows` may ask for that in every training speaker's row.
 
     Raises ModelError when the backbones, heads or front ends differ or a row is missing.
     """
@@ -42,7 +39,7 @@ def transfer(
         )
     known = set(source.speakers)
     missing = [name for name in names if name not in known]
-    if missing and how.missing == "refuse":
+    if missing and source.head.rows and how.missing == "refuse":
         raise ModelError(
             f"--init: training speaker '{missing[0]}' has no row in the model's head"
             + (f" (nor have {len(missing) - 1} others)" if len(missing) > 1 else "")
@@ -53,34 +50,21 @@ def transfer(
     model.backbone.load_state_dict(source.backbone.state_dict())
     row = {name: index for index, name in enumerate(source.speakers)}
     positions = torch.tensor([row[name] for name in kept], dtype=torch.long)
-    extra = _missing_rows(source, missing, centroids)
     state = dict(source.head.state_dict())
-    state["weight"] = torch.cat([state["weight"][positions], extra.to(state["weight"])])
-    if "bias" in state:
-        state["bias"] = torch.cat([state["bias"][positions], torch.zeros(len(missing))])
+    for name in source.head.rows:
+        state[name] = _with_rows(state[name][positions], len(missing))
     model.head.load_state_dict(state)
+    computed = [*names] if how.rows == "centroids" else missing
+    if computed and source.head.rows:
+        if centroids is None:
+            raise ModelError("transfer: rows computed from speech need the training corpus")
+        place_rows(model, computed, source.head.scale_rows(normalize(centroids(source, computed))))
     return model
 
 
-def _missing_rows(source: SpeakerModel, missing: list[str], centroids: Centroids | None) -> Tensor:
-    if not missing:
-        return torch.zeros(0, source.backbone.dim)
-    if centroids is None:
-        raise ModelError("transfer.missing=centroid needs the training corpus to compute the rows from")
-    return source.head.scale_rows(torch.nn.functional.normalize(centroids(source, missing)))
-
-
-def utterance_centroids(data: TrainingData, *, most: int = 10) -> Centroids:
-    """Mean embedding of at most `most` whole utterances of each named speaker; speed variants use the plain speech."""
-
-    def centroids(model: SpeakerModel, names: list[str]) -> Tensor:
-        positions = data.corpus.by_speaker()
-        plain = [positions[name if name in positions else name.rpartition("#")[0]][:most] for name in names]
-        crops = [whole(data.store, position) for group in plain for position in group]
-        embeddings = torch.from_numpy(embed_crops(model, data.store, crops))
-        return torch.stack([part.mean(0) for part in embeddings.split([len(group) for group in plain])])
-
-    return centroids
+def _with_rows(rows: Tensor, count: int) -> Tensor:
+    """`rows` with `count` more of zeros, to be filled."""
+    return torch.cat([rows, rows.new_zeros(count, *rows.shape[1:])])
 
 
 def freeze_head(model: SpeakerModel, how: TransferSettings) -> None:

@@ -1,0 +1,91 @@
+"""Full-length speaker centroids as rows of W: where they start, and how a frozen W follows the student.
+
+W_k = norm(mean_u norm(e(u))) over a speaker's whole utterances u, the research notes' own question.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from shortvox.models.embedding import embed_crops, whole
+from shortvox.models.folder import SpeakerModel
+from shortvox.ranks import gather_items
+from shortvox.training.batches import speaker_names
+from shortvox.training.data import TrainingData
+from shortvox.training.settings import TrainSettings
+
+Centroids = Callable[[SpeakerModel, Sequence[str]], Tensor]
+
+
+def utterance_centroids(data: TrainingData, *, most: int = 10) -> Centroids:
+    """Mean embedding of at most `most` whole utterances of each named speaker; speed variants use the plain speech."""
+
+    def centroids(model: SpeakerModel, names: Sequence[str]) -> Tensor:
+        positions = data.corpus.by_speaker()
+        plain = [positions[name if name in positions else name.rpartition("#")[0]][:most] for name in names]
+        crops = [whole(data.store, position) for group in plain for position in group]
+        embeddings = torch.from_numpy(embed_crops(model, data.store, crops))
+        return torch.stack([part.mean(0) for part in embeddings.split([len(group) for group in plain])])
+
+    return centroids
+
+
+class Rows:
+    """A W that does not follow."""
+
+    def __init__(self, model: SpeakerModel, data: TrainingData, settings: TrainSettings) -> None:
+        self.model = model
+
+    def before_step(self, step: int) -> None:
+        """Called before every step, with its number from 0."""
+
+    def after_step(self, embeddings: Tensor, labels: Tensor) -> None:
+        """Called after every step with this rank's embeddings (items, dim) and head rows (items,)."""
+
+
+class EpochRows(Rows):
+    """Centroids under the student as it is, once per pass over the training utterances."""
+
+    def __init__(self, model: SpeakerModel, data: TrainingData, settings: TrainSettings) -> None:
+        super().__init__(model, data, settings)
+        self.names = speaker_names(data.corpus.speakers, settings.augment.speeds)
+        self.every = math.ceil(len(data.corpus) / settings.items)
+        self.centroids = utterance_centroids(data, most=settings.transfer.utterances)
+
+    def before_step(self, step: int) -> None:
+        if step and step % self.every == 0:
+            centroids = normalize(self.centroids(self.model, self.names))
+            place_rows(self.model, self.names, self.model.head.scale_rows(centroids))
+
+
+class EmaRows(Rows):
+    """Each step moves the rows of its speakers a little towards their mean embedding in the batch."""
+
+    def __init__(self, model: SpeakerModel, data: TrainingData, settings: TrainSettings) -> None:
+        super().__init__(model, data, settings)
+        self.momentum = settings.transfer.momentum
+
+    @torch.no_grad()
+    def after_step(self, embeddings: Tensor, labels: Tensor) -> None:
+        embeddings, labels = gather_items(embeddings), gather_items(labels)
+        weight = self.model.head.weight
+        heard = normalize(torch.zeros_like(weight).index_add_(0, labels, normalize(embeddings)))
+        moved = normalize(self.momentum * normalize(weight) + (1 - self.momentum) * heard)
+        spoke = torch.unique(labels)
+        weight[spoke] = (moved * weight.norm(dim=1, keepdim=True))[spoke]
+
+
+FOLLOWING: dict[str, type[Rows]] = {"never": Rows, "epoch": EpochRows, "ema": EmaRows}
+
+
+@torch.no_grad()
+def place_rows(model: SpeakerModel, names: Sequence[str], rows: Tensor) -> None:
+    """Set the named speakers' rows of W to `rows` (names, dim)."""
+    number = {name: at for at, name in enumerate(model.speakers)}
+    weight = model.head.weight
+    weight[[number[name] for name in names]] = rows.to(weight)

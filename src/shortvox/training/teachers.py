@@ -1,0 +1,68 @@
+"""Teachers: trained models that hear what the student hears, or the longer crop it was cut from, and learn nothing."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from shortvox.errors import ModelError
+from shortvox.models.folder import SpeakerModel
+from shortvox.training.batches import Batch
+from shortvox.training.settings import TeacherSettings
+
+
+class Answer(NamedTuple):
+    """What a teacher says: embeddings (batch, dim) and margin-free logits (batch, shared speakers).
+
+    A teacher that hears segments says it of each: (batch, segments, …). Nobody asked for logits: none.
+    """
+
+    embeddings: Tensor
+    logits: Tensor
+
+
+class Teacher(nn.Module):
+    """Always in evaluation mode and without gradient, whatever `train()` is called on the module around it.
+
+    Any backbone, width, dimension and front end will do. Speakers are matched by name: posteriors are compared over
+    those that both heads have a row for. The projection to the teacher's space is the student's to learn.
+    """
+
+    student_rows: Tensor
+    teacher_rows: Tensor
+
+    def __init__(self, name: str, settings: TeacherSettings, model: SpeakerModel, student: SpeakerModel) -> None:
+        """Raises ModelError when a posterior is asked for and the heads share fewer than two speakers or have none."""
+        super().__init__()
+        self.settings = settings
+        self.frontend, self.backbone, self.head = model.frontend, model.backbone, model.head
+        self.requires_grad_(False)
+        row = {speaker: number for number, speaker in enumerate(model.speakers)} if model.head.rows else {}
+        shared = [(number, row[speaker]) for number, speaker in enumerate(student.speakers) if speaker in row]
+        if settings.posterior and len(shared) < 2:
+            raise ModelError(f"teachers.{name}: its head knows {len(shared)} of the training speakers; a posterior "
+                             f"needs two; set teachers.{name}.posterior=0 or choose another teacher")
+        self.register_buffer("student_rows", torch.tensor([mine for mine, _ in shared], dtype=torch.long))
+        self.register_buffer("teacher_rows", torch.tensor([its for _, its in shared], dtype=torch.long))
+        differ = model.backbone.dim != student.backbone.dim
+        self.project: nn.Module = nn.Identity()
+        if settings.embedding and (settings.projection or differ):
+            self.project = nn.Linear(student.backbone.dim, model.backbone.dim, bias=False)
+        self.train(False)
+
+    def train(self, mode: bool = True) -> Self:
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, batch: Batch) -> Answer:
+        heard, lengths, shape = batch.waveforms, batch.lengths, batch.waveforms.shape[:1]
+        if self.settings.hears == "segments":
+            assert batch.segments is not None  # the settings see to it
+            heard, lengths, shape = batch.segments.flatten(0, 1), None, batch.segments.shape[:2]
+        embeddings = self.backbone(*self.frontend(heard, lengths))
+        logits = embeddings.new_zeros(len(embeddings), 0)
+        if self.settings.posterior:
+            logits = self.head.logits(embeddings)[:, self.teacher_rows]
+        return Answer(embeddings.unflatten(0, shape), logits.unflatten(0, shape))

@@ -1,0 +1,371 @@
+"""Segment aggregation and teachers: parts of one training step, checked against the plain step they extend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import trainings
+from safetensors.torch import load_file
+from torch.nn import functional
+from trainings import PLAIN, RICH
+
+from shortvox.config import parse
+from shortvox.errors import ConfigError, ModelError
+from shortvox.models.folder import SpeakerModel, load_model
+from shortvox.training.batches import Batch, TrainingBatches, speaker_names
+from shortvox.training.centroids import EmaRows, EpochRows, utterance_centroids
+from shortvox.training.data import TrainingData
+from shortvox.training.distributed import Placement
+from shortvox.training.learner import Learner
+from shortvox.training.settings import TrainSettings
+
+CPU = Placement(torch.device("cpu"))
+SEGMENTS = {"length": "20f", "overlap": 0.1}
+QUIET = {"probability": 0.0, "time_frames": 0, "frequency_bands": 0}  # nothing drawn, so that views are comparable
+
+
+@pytest.fixture(scope="module")
+def teacher(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("teacher")
+    trainings.run({**PLAIN, "steps": 3, "seed": 5}, data, out)
+    return out
+
+
+def step(
+    data: TrainingData, values: dict[str, Any], *, teachers: dict[str, SpeakerModel] | None = None
+) -> tuple[Learner, Batch]:
+    """A learner with weights of seed 0, and the first batch."""
+    settings = parse(TrainSettings, {**PLAIN, "augment": QUIET, **values}, "test").heard()
+    names = speaker_names(data.corpus.speakers, settings.augment.speeds)
+    torch.manual_seed(0)
+    model = SpeakerModel.fresh(settings.model, names)
+    learner = Learner(model, settings, CPU, teachers)
+    return learner, TrainingBatches(data.corpus, data.store, settings, names)[0]
+
+
+def loss_of(learner: Learner, batch: Batch) -> float:
+    """In evaluation mode, so that looking changes nothing."""
+    learner.eval()
+    with torch.no_grad():
+        return float(learner(batch, torch.Generator().manual_seed(0), 1.0))
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / "model.safetensors")
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(tensor.equal(second[name]) for name, tensor in first.items())
+
+
+def test_a_batch_is_cut_into_segments(data: TrainingData) -> None:
+    _, batch = step(data, {"crop": "40f", "segments": SEGMENTS})
+    assert batch.segments.shape == (4, 3, 20 * 160)
+    assert batch.starts.tolist() == [[0, 18, 20]] * 4
+    for crop, pieces in zip(batch.waveforms, batch.segments, strict=True):
+        for start, piece in zip((0, 18, 20), pieces, strict=True):
+            assert torch.equal(piece, crop[start * 160 : (start + 20) * 160])
+    assert batch.seconds == pytest.approx(4 * 3 * 0.2)
+
+
+def test_one_segment_lies_anywhere_in_the_crop(data: TrainingData) -> None:
+    values = {"crop": "40f", "batch": 200, "segments": {"length": "20f", "pick": "one", "loss": {"crop": 1}}}
+    _, batch = step(data, values)
+    assert batch.segments.shape == (200, 1, 20 * 160)
+    assert set(batch.starts.flatten().tolist()) == set(range(21))
+    assert batch.seconds == pytest.approx(200 * (0.4 + 0.2))
+    for crop, piece, (start,) in zip(batch.waveforms, batch.segments, batch.starts.tolist(), strict=True):
+        assert torch.equal(piece[0], crop[start * 160 : (start + 20) * 160])
+
+
+def test_a_random_length_is_drawn_for_each_batch(data: TrainingData) -> None:
+    settings = parse(TrainSettings, {**PLAIN, "steps": 40, "segments": {"length": "10-60f"}}, "test")
+    names = speaker_names(data.corpus.speakers, settings.augment.speeds)
+    batches = TrainingBatches(data.corpus, data.store, settings, names)
+    lengths = [batches[number].segments.shape[2] // 160 for number in range(40)]
+    assert min(lengths) < 20
+    assert max(lengths) == 40  # a segment is never longer than its crop
+    assert len(set(lengths)) > 10
+
+
+def test_augmentation_is_drawn_for_the_crop_or_for_each_segment(data: TrainingData) -> None:
+    loud = {**QUIET, "probability": 1.0, "kinds": ["noise"], "noise_snr": [0, 0]}
+    for augment, shared in (("crop", True), ("segment", False)):
+        _, batch = step(data, {"augment": loud, "segments": {"length": "30f", "overlap": 0.9, "augment": augment}})
+        first, second = batch.segments[0, 0], batch.segments[0, 1]
+        overlap = (batch.starts[0, 1] - batch.starts[0, 0]) * 160
+        assert torch.equal(first[overlap:], second[: len(first) - overlap]) == shared
+
+
+@pytest.mark.parametrize("join", ["embeddings", "maps"])
+def test_one_segment_equals_the_plain_model(data: TrainingData, join: str) -> None:
+    plain = loss_of(*step(data, {}))
+    segments = {"length": "40f", "join": join, "loss": {"aggregate": 1, "segments": 0}}
+    assert loss_of(*step(data, {"segments": segments})) == pytest.approx(plain, rel=1e-5)
+    assert loss_of(*step(data, {"segments": {**segments, "cmn": "crop"}})) == pytest.approx(plain, rel=1e-5)
+
+
+@pytest.mark.parametrize("join", ["embeddings", "maps"])
+def test_the_loss_is_the_weighted_sum_of_its_terms(data: TrainingData, join: str) -> None:
+    """a CE(e) + b mean CE(s_i) + c mean (1 - cos(s_i, e)) + d mean KL(p(e) || p(s_i)), from the embeddings."""
+    weighed = {"aggregate": 0.7, "segments": 0.5, "cosine": 3.0, "kl": 2.0, "crop": 0.3}
+    learner, batch = step(data, {"segments": {**SEGMENTS, "join": join, "loss": weighed}})
+    learner.eval()
+    with torch.no_grad():
+        found = learner.embed(batch, torch.Generator().manual_seed(0))
+        pieces = [learner.backbone(*learner.frontend(batch.segments[:, number])) for number in range(3)]
+        crop = learner.backbone(*learner.frontend(batch.waveforms))
+    torch.testing.assert_close(found["segments"], torch.stack(pieces, 1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found["crop"], crop, rtol=1e-4, atol=1e-5)
+    e = found["aggregate"]
+    if join == "embeddings":
+        torch.testing.assert_close(e, torch.stack(pieces).mean(0), rtol=1e-4, atol=1e-5)
+    else:
+        assert not torch.allclose(e, torch.stack(pieces).mean(0), atol=1e-2)
+    head, labels = learner.head.requires_grad_(False), batch.labels
+    posterior = head.logits(e).softmax(1)
+    expected = {
+        "aggregate": head(e, labels),
+        "segments": torch.stack([head(piece, labels) for piece in pieces]).mean(),
+        "cosine": torch.stack([1 - functional.cosine_similarity(piece, e).mean() for piece in pieces]).mean(),
+        "kl": torch.stack([
+            (posterior * (posterior.log() - head.logits(piece).log_softmax(1))).sum(1).mean() for piece in pieces
+        ]).mean(),
+        "crop": head(crop, labels),
+    }
+    total = sum(weighed[name] * float(value) for name, value in expected.items())
+    assert loss_of(learner, batch) == pytest.approx(total, rel=1e-4)
+    summed, batch = step(data, {"segments": {**SEGMENTS, "join": join, "loss": weighed, "reduce": "sum"}})
+    total = sum(weighed[name] * float(value) * (3 if name in ("segments", "cosine", "kl") else 1)
+                for name, value in expected.items())
+    assert loss_of(summed, batch) == pytest.approx(total, rel=1e-4)
+
+
+def test_the_aggregate_is_not_pulled(data: TrainingData) -> None:
+    """The gradient of the aggregate is that of its own CE, with the pull and without."""
+    learner, batch = step(data, {"segments": {**SEGMENTS, "join": "maps", "loss": {"segments": 1, "cosine": 1}}})
+    embeddings = {name: value.detach().requires_grad_() for name, value in
+                  learner.embed(batch, torch.Generator().manual_seed(0)).items()}
+    learner.embed = lambda *_: embeddings  # type: ignore[method-assign]
+    aggregate_alone, _ = step(data, {"segments": {**SEGMENTS, "join": "maps"}})
+    aggregate_alone.embed = lambda *_: embeddings  # type: ignore[method-assign]
+    learner(batch, torch.Generator(), 1.0).backward()
+    with_pull = embeddings["aggregate"].grad.clone()
+    embeddings["aggregate"].grad = None
+    aggregate_alone(batch, torch.Generator(), 1.0).backward()
+    torch.testing.assert_close(embeddings["aggregate"].grad, with_pull)
+
+
+def test_separate_heads_learn_apart_and_only_the_first_is_kept(data: TrainingData, tmp_path: Path) -> None:
+    values = {**PLAIN, "segments": {**SEGMENTS, "heads": "separate"}}
+    learner, batch = step(data, values)
+    assert torch.equal(learner.extras["segment-head"].weight, learner.head.weight)
+    learner(batch, torch.Generator().manual_seed(0), 1.0).backward()
+    assert not torch.equal(learner.extras["segment-head"].weight.grad, learner.head.weight.grad)
+    trainings.run(values, data, tmp_path / "separate")
+    assert load_model(tmp_path / "separate").head.weight.shape[0] == len(data.corpus.speakers)
+
+
+def test_a_teacher_is_heard_and_never_learns(data: TrainingData, teacher: Path, tmp_path: Path) -> None:
+    model = load_model(teacher)
+    said = {"long": {"embedding": 2.0, "posterior": 3.0, "temperature": 2.0}}
+    learner, batch = step(data, {"segments": {"length": "20f", "pick": "one"}, "teachers": said},
+                          teachers={"long": model})
+    learner.train()
+    assert not any(module.training for module in learner.teachers["long"].modules())
+    assert not any(parameter.requires_grad for parameter in learner.teachers.parameters())
+    learner.eval()
+    with torch.no_grad():
+        mine = learner.embed(batch, torch.Generator().manual_seed(0))["segments"][:, 0]
+        target = model.backbone(*model.frontend(batch.waveforms))
+        p = (model.head.logits(target) / 2).softmax(1)
+        kl = (p * (p.log() - (learner.head.logits(mine) / 2).log_softmax(1))).sum(1).mean()
+        expected = learner.head(mine, batch.labels) + 2 * (1 - functional.cosine_similarity(mine, target).mean()) \
+            + 3 * 4 * kl
+    assert loss_of(learner, batch) == pytest.approx(float(expected), rel=1e-4)
+    before = weights(teacher)
+    values = {**PLAIN, "segments": {"length": "20f", "pick": "one"}, "teachers": {"long": {"model": str(teacher)}}}
+    trainings.run(values, data, tmp_path / "student")
+    assert same(before, weights(teacher))
+    trainings.run({**values, "teachers": {}}, data, tmp_path / "alone")
+    assert not same(weights(tmp_path / "student"), weights(tmp_path / "alone"))
+
+
+def test_a_teacher_of_other_width_and_order_is_matched(data: TrainingData, teacher: Path) -> None:
+    """Another backbone and dimension get a learned projection; rows are matched by name."""
+    names = (*reversed(data.corpus.speakers), "stranger")
+    torch.manual_seed(3)
+    wide = SpeakerModel.fresh(parse(TrainSettings, {"model": {"backbone": "ecapa-128"}}, "test").model, names)
+    learner, batch = step(data, {"teachers": {"wide": {"teaches": ["crop"]}}}, teachers={"wide": wide.eval()})
+    taught = learner.teachers["wide"]
+    assert taught.project.weight.shape == (wide.backbone.dim, learner.backbone.dim)
+    assert taught.project.weight.requires_grad
+    assert [names[row] for row in taught.teacher_rows] == list(data.corpus.speakers)
+    loss = learner(batch, torch.Generator().manual_seed(0), 1.0)
+    loss.backward()
+    assert taught.project.weight.grad.abs().sum() > 0
+    strangers = SpeakerModel.fresh(wide.settings, ("x", "y"))
+    with pytest.raises(ModelError, match=r"teachers\.wide: its head knows 0 of the training speakers"):
+        step(data, {"teachers": {"wide": {"teaches": ["crop"]}}}, teachers={"wide": strangers})
+
+
+def test_dual_teachers(data: TrainingData, teacher: Path) -> None:
+    """The long teacher hears the crop and teaches both of the student's views, the specialist hears the segment."""
+    long, short = load_model(teacher), load_model(teacher)
+    torch.nn.init.normal_(short.head.weight)
+    values = {
+        "segments": {"length": "20f", "pick": "one", "loss": {"crop": 1.0}},
+        "teachers": {"long": {"teaches": ["crop", "segments"]},
+                     "short": {"hears": "segments", "embedding": 0.0, "posterior": 0.5}},
+    }
+    learner, batch = step(data, values, teachers={"long": long, "short": short})
+    learner.eval()
+    with torch.no_grad():
+        found = learner.embed(batch, torch.Generator().manual_seed(0))
+        expected = 0.0
+        target = long.backbone(*long.frontend(batch.waveforms))
+        special = short.head.logits(short.backbone(*short.frontend(batch.segments[:, 0]))).softmax(1)
+        p = long.head.logits(target).softmax(1)
+        for mine in (found["crop"], found["segments"][:, 0]):
+            said = learner.head.logits(mine).log_softmax(1)
+            expected += float(learner.head(mine, batch.labels) + (p * (p.log() - said)).sum(1).mean()
+                              + 1 - functional.cosine_similarity(mine, target).mean())
+        expected += 0.5 * float((special * (special.log() - said)).sum(1).mean())
+    assert loss_of(learner, batch) == pytest.approx(expected, rel=1e-4)
+
+
+def test_dual_teachers_without_weight_are_plain_training(data: TrainingData, teacher: Path, tmp_path: Path) -> None:
+    """With all teachers' and the long branch's weights at 0 the long pass is skipped: the same steps, bit for bit."""
+    silent = {"model": str(teacher), "embedding": 0.0, "posterior": 0.0}
+    dual = {
+        **RICH, "crop": "50f", "segments": {"length": "30f", "pick": "one", "loss": {"crop": 0.0}},
+        "teachers": {"long": {**silent, "teaches": ["crop", "segments"]}, "short": {**silent, "hears": "segments"}},
+    }
+    trainings.run(dual, data, tmp_path / "dual")
+    trainings.run({**RICH, "crop": "30f"}, data, tmp_path / "plain")
+    assert same(weights(tmp_path / "dual"), weights(tmp_path / "plain"))
+    trainings.run({**RICH, "crop": "31f"}, data, tmp_path / "other")
+    assert not same(weights(tmp_path / "other"), weights(tmp_path / "plain"))
+
+
+def test_every_scheme_resumes_bit_for_bit(data: TrainingData, teacher: Path, tmp_path: Path) -> None:
+    """Second head, projection, random segments, averages: all of it is in the checkpoint."""
+    values = {
+        **RICH, "crop": "50f",
+        "segments": {"length": "20-40f", "join": "maps", "heads": "separate", "augment": "segment",
+                     "loss": {"cosine": 0.5, "kl": 0.5, "crop": 0.5}},
+        "teachers": {"long": {"model": str(teacher), "projection": True, "teaches": ["crop", "segments", "aggregate"]}},
+    }
+    trainings.run(values, data, tmp_path / "whole")
+
+    def stop(done: int, steps: int, status: str) -> None:
+        if done == 8:
+            raise RuntimeError("cut")
+
+    with pytest.raises(RuntimeError, match="cut"):
+        trainings.run(values, data, tmp_path / "cut", on_step=stop)
+    trainings.run(values, data, tmp_path / "cut", resume=True)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+
+
+@pytest.mark.parametrize("refresh", ["never", "epoch", "ema"])
+def test_centroid_rows(data: TrainingData, teacher: Path, tmp_path: Path, refresh: str) -> None:
+    """Rows start as unit means of whole utterances, and follow the student as told, through a resume as well."""
+    values = {**PLAIN, "steps": 16, "checkpoint_every": 5, "transfer": {
+        "head": "frozen", "rows": "centroids", "refresh": refresh, "momentum": 0.9}}
+    trainings.run({**values, "optimiser": {"lr": 1e-12}}, data, tmp_path / "still", init=teacher)
+    still, started = load_model(tmp_path / "still"), load_model(teacher)
+    name = data.corpus.speakers[2]
+    row = still.head.weight[still.speakers.index(name)]
+    utterances = [p for p, u in enumerate(data.corpus.utterances) if u.speaker == name]
+    with torch.no_grad():
+        vectors = [started.embed(torch.from_numpy(data.store.read(p))[None])[0] for p in utterances]
+    mean = functional.normalize(torch.stack(vectors).mean(0), dim=0)
+    if refresh == "never":
+        torch.testing.assert_close(functional.normalize(row, dim=0), mean, rtol=1e-4, atol=1e-4)
+    if refresh == "ema":
+        assert functional.cosine_similarity(row, mean, dim=0) > 0.5
+    trainings.run(values, data, tmp_path / "whole", init=teacher)
+
+    def stop(done: int, steps: int, status: str) -> None:
+        if done == 12:
+            raise RuntimeError("cut")
+
+    with pytest.raises(RuntimeError, match="cut"):
+        trainings.run(values, data, tmp_path / "cut", init=teacher, on_step=stop)
+    trainings.run(values, data, tmp_path / "cut", init=teacher, resume=True)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+    moved = load_model(tmp_path / "whole").head.weight
+    assert torch.equal(moved, still.head.weight) == (refresh == "never")
+
+
+def test_epoch_rows_are_the_students_own_centroids(data: TrainingData, teacher: Path) -> None:
+    """24 utterances, batches of 8: the rows are computed afresh before step 3 and no other of the first five."""
+    settings = parse(TrainSettings, {**PLAIN, "batch": 8, "transfer": {"head": "frozen", "refresh": "epoch"}}, "test")
+    model = load_model(teacher)
+    before = model.head.weight.detach().clone()
+    rows = EpochRows(model, data, settings)
+    for number in (0, 1, 2, 4):
+        rows.before_step(number)
+        assert torch.equal(model.head.weight, before)
+    rows.before_step(3)
+    expected = functional.normalize(utterance_centroids(data)(model, model.speakers)) * before.norm(dim=1).mean()
+    torch.testing.assert_close(model.head.weight.detach(), expected)
+
+
+def test_ema_rows_move_by_the_momentum(data: TrainingData, teacher: Path) -> None:
+    how = {"head": "frozen", "refresh": "ema", "momentum": 0.75}
+    settings = parse(TrainSettings, {**PLAIN, "transfer": how}, "test")
+    model = load_model(teacher)
+    before = model.head.weight.detach().clone()
+    heard, labels = torch.randn(3, model.backbone.dim), torch.tensor([4, 1, 4])
+    EmaRows(model, data, settings).after_step(heard, labels)
+    unit = functional.normalize
+    for row in range(len(before)):
+        if row in (1, 4):
+            said = unit(unit(heard[labels == row]).sum(0), dim=0)
+            moved = unit(0.75 * unit(before[row], dim=0) + 0.25 * said, dim=0) * before[row].norm()
+            torch.testing.assert_close(model.head.weight[row].detach(), moved)
+        else:
+            assert torch.equal(model.head.weight[row], before[row])
+
+
+@pytest.mark.parametrize(("values", "told"), [
+    ({"segments": {"length": "full"}}, "segments.length: a segment is shorter than an utterance"),
+    ({"crop": "full", "segments": {"length": "1s"}}, "segments: need crops of one length"),
+    ({"segments": {"augment": "segment", "cmn": "crop"}}, "cmn: crop needs augment: crop"),
+    ({"segments": {"loss": {"aggregate": 0, "segments": 0, "cosine": 1}}}, "the head would learn nothing"),
+    ({"segments": {"heads": "separate", "loss": {"segments": 0}}}, "heads: separate needs loss.segments"),
+    ({"segments": {"loss": {"agregate": 1}}}, "did you mean 'aggregate'"),
+    ({"teachers": {"long": {}}}, "teachers.long: there are no segments"),
+    ({"teachers": {"a b": {}}}, "teachers"),
+    ({"segments": {"length": "1s"}, "teachers": {"short": {"hears": "segments", "teaches": ["crop"]}}},
+     "a teacher that hears segments can teach segments only"),
+    ({"transfer": {"refresh": "ema"}}, "refresh: ema needs head: frozen"),
+    ({"model": {"head": {"name": "ap"}}}, "set sampler=balanced"),
+    ({"model": {"head": {"name": "ap"}}, "sampler": "balanced", "transfer": {"rows": "centroids"}},
+     "transfer.rows: the loss ap has no row"),
+])
+def test_settings_that_do_not_go_together(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse(TrainSettings, values, "train.yaml")
+    assert told in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_teacher_needs_a_folder(data: TrainingData, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"teachers\.long\.model: no model folder"):
+        trainings.run({**PLAIN, "teachers": {"long": {"teaches": ["crop"]}}}, data, tmp_path / "out")
+
+
+@pytest.mark.parametrize("head", ["ap", "softmax-ap"])
+def test_losses_over_pairs_train(data: TrainingData, head: str, tmp_path: Path) -> None:
+    values = {**PLAIN, "model": {"backbone": "ecapa-64", "head": {"name": head}}, "sampler": "balanced", "batch": 4,
+              "accumulate": 2, "augment": {"probability": 0.0, "speeds": [1.0, 0.9]}}
+    trainings.run(values, data, tmp_path / "model")
+    again = load_model(tmp_path / "model")
+    assert len(again.speakers) == 2 * len(data.corpus.speakers)
+    assert again.head.state_dict().keys() == load_model(tmp_path / "model").head.state_dict().keys()
