@@ -134,7 +134,7 @@ def leaves(settings: Any, prefix: str = "") -> dict[str, Any]:
     """Dotted key -> default, as YAML would hold it."""
     found: dict[str, Any] = {}
     for key, value in settings.model_dump(mode="json").items() if not isinstance(settings, dict) else settings.items():
-        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
     return found
 
 
