@@ -67,6 +67,14 @@ def test_fingerprint_follows_backbone_and_front_end_and_nothing_else(model: Spea
     assert other.fingerprint() != fingerprint
 
 
+def test_a_folder_from_before_a_front_end_setting_takes_its_default(folder: Path) -> None:
+    config = folder / "config.yaml"
+    written = config.read_text()
+    config.write_text(written.replace("    vad: none\n", ""))
+    assert config.read_text() != written
+    assert load_model(folder).settings == SETTINGS
+
+
 def test_missing_folder_and_file(folder: Path) -> None:
     assert "no such model folder" in refusal(folder / "absent")
     (folder / "speakers.txt").unlink()

@@ -14,6 +14,7 @@ FFT = 512
 PREEMPHASIS = 0.97
 LOW_HZ = 20.0
 INT16_SCALE = 32768.0
+FLOOR = torch.finfo(torch.float32).eps  # of every energy before its logarithm, as in Kaldi
 HALF = WINDOW // 2
 EDGE = (WINDOW - HOP) // 2  # samples by which the first window reaches before the file
 
@@ -22,6 +23,18 @@ def frame_count(samples: int | Tensor) -> int | Tensor:
     """Frames of a signal with snip-edges false: 16 000 samples give 100; less than half a hop still gives one."""
     frames = (samples + HOP // 2) // HOP
     return frames.clamp_min(1) if isinstance(frames, Tensor) else max(1, frames)
+
+
+def frame_bounds(start: int, samples: int, length: int) -> tuple[int, int]:
+    """First frame and one past the last of a signal of `length` samples for its piece from sample `start`.
+
+    As many frames as the piece has alone, `frame_count(samples)`, from the frame nearest to `start`: each lies at most
+    half a hop (5 ms) from the piece's own frame. At the end of the signal, where rounding up would pass its last frame,
+    all move one frame back. The whole signal gives all its frames.
+    """
+    count, total = int(frame_count(samples)), int(frame_count(length))
+    first = min((start + HOP // 2) // HOP, total - count)
+    return first, first + count
 
 
 class Fbank(nn.Module):
@@ -52,20 +65,47 @@ class Fbank(nn.Module):
 
         Without lengths every row is whole. Frames past a row's own count are meaningless; mask them.
         """
-        signal = mirror_edges(waveforms * INT16_SCALE, lengths)
+        signal, counts = whole_windows(waveforms, lengths)
+        return self.log_mel(signal), counts
+
+    def log_mel(self, signal: Tensor) -> Tensor:
+        """The signal of `whole_windows` -> (batch, frames, bands)."""
         # Povey's window is zero at its first sample, so pre-emphasis may run over the signal instead of the frame;
         # removing the frame's mean m first is then the same as subtracting (1 - 0.97) m afterwards.
         emphasised = signal.clone()
         emphasised[:, 1:] -= PREEMPHASIS * signal[:, :-1]
-        mean = signal.unfold(1, WINDOW, HOP).mean(dim=2, keepdim=True)
+        mean = windows(signal).mean(dim=2, keepdim=True)
         rising = emphasised[:, : emphasised.shape[1] - HALF].unfold(1, HALF, HOP)
         falling = emphasised[:, HALF:].unfold(1, HALF, HOP).flip(2)
         even = rising + falling - 2 * (1 - PREEMPHASIS) * mean
         odd = rising - falling
         power = torch.matmul(even, self.cosines).square_() + torch.matmul(odd, self.sines).square_()
-        energies = torch.matmul(power, self.mel)
-        counts = None if lengths is None else torch.as_tensor(frame_count(lengths))
-        return energies.clamp_min(torch.finfo(torch.float32).eps).log(), counts
+        return torch.matmul(power, self.mel).clamp_min(FLOOR).log()
+
+
+def whole_windows(waveforms: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """(batch, samples) in [-1, 1] -> the signal whose windows are the frames, and frame counts (None without lengths).
+
+    The signal is at int16 scale, and each row is mirrored at its own two ends, far enough for whole windows.
+    """
+    counts = None if lengths is None else torch.as_tensor(frame_count(lengths))
+    return mirror_edges(waveforms * INT16_SCALE, lengths), counts
+
+
+def windows(signal: Tensor) -> Tensor:
+    """The signal of `whole_windows` -> (batch, frames, WINDOW), a view."""
+    return signal.unfold(1, WINDOW, HOP)
+
+
+def log_energy(signal: Tensor) -> Tensor:
+    """The signal of `whole_windows` -> (batch, frames): natural log of each window's energy about its own mean.
+
+    Kaldi's raw energy: after DC removal, before pre-emphasis and window, floored as log-mel energies are.
+    """
+    framed = windows(signal)
+    # Not sum of squares minus squared mean: in float32 that loses quiet speech beside a large DC offset.
+    energy = (framed - framed.mean(dim=2, keepdim=True)).square_().sum(dim=2)
+    return energy.clamp_min(FLOOR).log()
 
 
 def mirror_edges(signal: Tensor, lengths: Tensor | None) -> Tensor:

@@ -94,9 +94,12 @@ class SpeakerModel:
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:24]
 
-    def embed(self, waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """(batch, samples), lengths in samples -> unit-length embeddings (batch, dim)."""
-        features, counts = self.frontend(waveforms, lengths)
+    def embed(self, waveforms: Tensor, lengths: Tensor | None = None, *, inside: Tensor | None = None) -> Tensor:
+        """(batch, samples), lengths in samples -> unit-length embeddings (batch, dim).
+
+        `inside` (batch, 2) bounds the frames that are embedded, in features of the whole waveforms; see `FrontEnd`.
+        """
+        features, counts = self.frontend(waveforms, lengths, inside=inside)
         return nn.functional.normalize(self.backbone(features, counts))
 
     def to(self, device: torch.device) -> SpeakerModel:
@@ -224,7 +227,8 @@ def write_card(model: SpeakerModel, *, trained_on: str, steps: int, seconds: flo
         f"- backbone: {model.settings.backbone}, {parameter_count(model.backbone):,} parameters, "
         f"{model.backbone.dim}-dimensional embeddings\n"
         f"- head: {model.settings.head.name}, {len(model.speakers)} rows (speakers.txt)\n"
-        f"- front end: {model.settings.frontend.bands} log-mel bands, CMN {model.settings.frontend.cmn}, 16 kHz\n"
+        f"- front end: {model.settings.frontend.bands} log-mel bands, CMN {model.settings.frontend.cmn}, "
+        f"VAD {model.settings.frontend.vad}, 16 kHz\n"
         f"- trained on: {trained_on}\n"
         f"- steps: {steps}; seconds of speech heard: {seconds:,.0f}\n"
     )
