@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
 
+from shortvox.corpora.store import AudioStore
+from shortvox.frontend.fbank import frame_bounds
 from shortvox.models import embedding
-from shortvox.models.embedding import Crop, centre, embed_crops, whole
+from shortvox.models.embedding import Crop, centre, embed_crops, voiceless, whole
 from shortvox.models.folder import ModelSettings, SpeakerModel
 from shortvox.training.data import TrainingData
 
@@ -57,3 +61,70 @@ def test_centre_takes_the_middle_or_all(data: TrainingData) -> None:
     length = int(data.store.lengths[0])
     assert centre(data.store, 0, 1000) == (0, (length - 1000) // 2, 1000)
     assert centre(data.store, 0, 10**9) == (0, 0, length)
+
+
+@dataclass(frozen=True)
+class Silenced:
+    """A store in which everything outside `heard` [first, last) is silent, in every utterance."""
+
+    store: AudioStore
+    heard: tuple[int, int]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return self.store.lengths
+
+    def read(self, position: int, start: int = 0, samples: int | None = None) -> np.ndarray:
+        waveform = self.store.read(position)
+        at = np.arange(len(waveform))
+        waveform = np.where((at >= self.heard[0]) & (at < self.heard[1]), waveform, np.float32(0))
+        return waveform[start:] if samples is None else waveform[start : start + samples]
+
+
+def with_front_end(vad: str, cmn: str = "sliding") -> SpeakerModel:
+    torch.manual_seed(0)
+    settings = {"backbone": "ecapa-64", "frontend": {"vad": vad, "cmn": cmn}}
+    return SpeakerModel.fresh(ModelSettings.model_validate(settings), ("a", "b")).eval()
+
+
+@pytest.mark.parametrize("vad", ["none", "sre16-v2", "sre16-v1"])
+def test_only_the_context_of_the_file_hears_what_is_outside_the_crop(data: TrainingData, vad: str) -> None:
+    model, crop = with_front_end(vad), Crop(0, 4000, 8000)
+    changed = Silenced(data.store, (4000, 12000))
+    np.testing.assert_array_equal(embed_crops(model, changed, [crop]), embed_crops(model, data.store, [crop]))
+    inside, outside = (embed_crops(model, store, [crop], context="file") for store in (changed, data.store))
+    assert np.abs(inside - outside).max() > 1e-3
+
+
+@pytest.mark.parametrize("vad", ["none", "sre16-v2"])
+def test_a_whole_file_is_the_same_in_either_context(data: TrainingData, vad: str) -> None:
+    model, crops = with_front_end(vad), [whole(data.store, position) for position in range(4)]
+    np.testing.assert_allclose(
+        embed_crops(model, data.store, crops, context="file"), embed_crops(model, data.store, crops), atol=1e-5
+    )
+
+
+def test_the_context_of_the_file_slices_its_features(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = with_front_end("none", "utterance")
+    crops = [Crop(0, 4000, 8000), Crop(1, 0, 40), Crop(2, 1234, 4321), Crop(0, int(data.store.lengths[0]) - 500, 500)]
+    expected = []
+    for crop in crops:
+        waveform = data.store.read(crop.position)
+        features, _ = model.frontend(torch.from_numpy(waveform)[None])
+        first, last = frame_bounds(crop.start, crop.samples, len(waveform))
+        with torch.no_grad():
+            expected.append(torch.nn.functional.normalize(model.backbone(features[:, first:last]))[0].numpy())
+    np.testing.assert_allclose(embed_crops(model, data.store, crops, context="file"), expected, atol=1e-4)
+    monkeypatch.setattr(embedding, "BATCH_SECONDS", 0.001)
+    np.testing.assert_allclose(embed_crops(model, data.store, crops, context="file"), expected, atol=1e-4)
+
+
+def test_crops_without_speech_are_named(data: TrainingData) -> None:
+    model, store = with_front_end("sre16-v2"), Silenced(data.store, (0, 6000))
+    crops = [Crop(0, 8000, 4000), Crop(0, 0, 4000), Crop(1, 10000, 160)]
+    for context in ("crop", "file"):
+        assert voiceless(model, store, crops, context=context).tolist() == [True, False, True]
+        assert np.isfinite(embed_crops(model, store, crops, context=context)).all()
+    assert not voiceless(with_front_end("none"), store, crops).any()

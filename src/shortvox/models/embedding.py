@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.store import AudioStore
+from shortvox.frontend.fbank import frame_bounds
 from shortvox.models.folder import SpeakerModel
 
 BATCH_SECONDS = 120.0
+
+Context = Literal["crop", "file"]
 
 
 class Crop(NamedTuple):
@@ -41,33 +45,84 @@ def embed_crops(
     *,
     transform: Callable[[np.ndarray], np.ndarray] | None = None,
     on_batch: Callable[[int], None] | None = None,
+    context: Context = "crop",
 ) -> np.ndarray:
-    """Unit-length embeddings (len(crops), dim), float32. Only samples inside a crop are read, so none can leak in.
+    """Unit-length embeddings (len(crops), dim), float32.
 
-    `transform` changes each waveform after it was cut; `on_batch` hears how many crops each batch finished.
+    With the context "crop" only samples inside a crop are read, so nothing can leak in. With "file" the front end hears
+    the whole utterance, and the frames of the crop (`fbank.frame_bounds`) are taken from it: windows at the crop's
+    edges, mean normalisation and VAD then know what lies outside, as where features are made before files are cut.
+
+    `transform` changes each waveform after it was read, keeping its length; `on_batch` hears how many crops each batch
+    finished.
     """
-    device = next(model.backbone.parameters()).device
     result = np.empty((len(crops), model.backbone.dim), dtype=np.float32)
     training = model.backbone.training
     model.backbone.eval()
     with torch.inference_mode():
-        for batch in _batches(crops):
-            waveforms = [store.read(*crops[place]) for place in batch]
-            if transform is not None:
-                waveforms = [transform(waveform) for waveform in waveforms]
-            lengths = torch.tensor([len(waveform) for waveform in waveforms])
-            padded = torch.zeros(len(batch), int(lengths.max()))
-            for row, waveform in enumerate(waveforms):
-                padded[row, : len(waveform)] = torch.from_numpy(waveform)
-            own = None if bool((lengths == lengths[0]).all()) else lengths.to(device)
-            result[batch] = model.embed(padded.to(device), own).cpu().numpy()
+        for batch in _batches(model, store, crops, transform, context):
+            result[batch.places] = model.embed(batch.waveforms, batch.lengths, inside=batch.inside).cpu().numpy()
             if on_batch is not None:
-                on_batch(len(batch))
+                on_batch(len(batch.places))
     model.backbone.train(training)
     return result
 
 
-def _batches(crops: Sequence[Crop]) -> list[np.ndarray]:
+def voiceless(
+    model: SpeakerModel,
+    store: AudioStore,
+    crops: Sequence[Crop],
+    *,
+    transform: Callable[[np.ndarray], np.ndarray] | None = None,
+    context: Context = "crop",
+) -> np.ndarray:
+    """Bool (len(crops),): crops in which the model's VAD finds no speech. `embed_crops` embeds all their frames.
+
+    Reads the audio again, but only for a model with a VAD.
+    """
+    result = np.zeros(len(crops), dtype=np.bool_)
+    if model.settings.frontend.vad != "none":
+        for batch in _batches(model, store, crops, transform, context):
+            voiced = model.frontend.voiced(batch.waveforms, batch.lengths, inside=batch.inside)
+            result[batch.places] = ~voiced.any(dim=1).cpu().numpy()
+    return result
+
+
+class _Batch(NamedTuple):
+    """What the front end takes, for the crops at `places` of the list."""
+
+    places: np.ndarray
+    waveforms: Tensor
+    lengths: Tensor | None
+    inside: Tensor | None
+
+
+def _batches(
+    model: SpeakerModel,
+    store: AudioStore,
+    crops: Sequence[Crop],
+    transform: Callable[[np.ndarray], np.ndarray] | None,
+    context: Context,
+) -> Iterator[_Batch]:
+    device = next(model.backbone.parameters()).device
+    heard = crops if context == "crop" else [whole(store, crop.position) for crop in crops]
+    for places in _of_similar_length(heard):
+        waveforms = [store.read(*heard[place]) for place in places]
+        if transform is not None:
+            waveforms = [transform(waveform) for waveform in waveforms]
+        lengths = torch.tensor([len(waveform) for waveform in waveforms])
+        padded = torch.zeros(len(places), int(lengths.max()))
+        for row, waveform in enumerate(waveforms):
+            padded[row, : len(waveform)] = torch.from_numpy(waveform)
+        inside = None
+        if context == "file":
+            bounds = [frame_bounds(crops[p].start, crops[p].samples, heard[p].samples) for p in places]
+            inside = torch.tensor(bounds).to(device)
+        own = None if bool((lengths == lengths[0]).all()) else lengths.to(device)
+        yield _Batch(places, padded.to(device), own, inside)
+
+
+def _of_similar_length(crops: Sequence[Crop]) -> list[np.ndarray]:
     """Positions of `crops` sorted by length and cut so that no padded batch exceeds BATCH_SECONDS."""
     order = sorted(range(len(crops)), key=lambda place: crops[place].samples)
     batches: list[list[int]] = [[]]
