@@ -340,6 +340,7 @@ def test_ema_rows_move_by_the_momentum(data: TrainingData, teacher: Path) -> Non
     ({"segments": {"loss": {"aggregate": 0, "segments": 0, "cosine": 1}}}, "the head would learn nothing"),
     ({"segments": {"heads": "separate", "loss": {"segments": 0}}}, "heads: separate needs loss.segments"),
     ({"segments": {"loss": {"agregate": 1}}}, "did you mean 'aggregate'"),
+    ({"segments": {"cmn": "crop"}, "model": {"frontend": {"vad": "sre16-v2"}}}, "needs model.frontend.vad=none"),
     ({"teachers": {"long": {}}}, "teachers.long: there are no segments"),
     ({"teachers": {"a b": {}}}, "teachers"),
     ({"segments": {"length": "1s"}, "teachers": {"short": {"hears": "segments", "teaches": ["crop"]}}},
@@ -359,6 +360,14 @@ def test_settings_that_do_not_go_together(values: dict[str, Any], told: str) -> 
 def test_a_teacher_needs_a_folder(data: TrainingData, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"teachers\.long\.model: no model folder"):
         trainings.run({**PLAIN, "teachers": {"long": {"teaches": ["crop"]}}}, data, tmp_path / "out")
+
+
+def test_segments_without_their_silence(data: TrainingData, tmp_path: Path) -> None:
+    """With a VAD the segments of a batch differ in length; their maps are joined all the same."""
+    values = {**PLAIN, "model": {"backbone": "ecapa-64", "frontend": {"vad": "sre16-v1"}},
+              "segments": {**SEGMENTS, "join": "maps", "loss": {"crop": 1}}}
+    trainings.run(values, data, tmp_path / "vad")
+    assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path / "vad").values())
 
 
 @pytest.mark.parametrize("head", ["ap", "softmax-ap"])

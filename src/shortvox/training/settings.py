@@ -199,6 +199,9 @@ class TrainSettings(Settings):
                                  "or hears and teaches to crop")
         elif isinstance(parse_crop(self.crop), FullUtterance):
             raise ValueError("segments: need crops of one length in a batch; set crop to a length such as 4s")
+        elif self.segments.cmn == "crop" and self.model.frontend.vad != "none":
+            raise ValueError("segments.cmn: crop needs model.frontend.vad=none; a crop without its silence has no "
+                             "frames to find a segment by")
         return self
 
     @property
