@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
+from shortvox import progress
 from shortvox.cli.main import run
 from shortvox.corpora.corpus import Corpus
 from shortvox.errors import ShortvoxError
@@ -282,6 +284,16 @@ def test_what_train_refuses(corpus: Corpus, tmp_path: Path, capsys: Capture, con
     path.write_text(config)
     assert message in mistake(capsys, "train", path, "--corpus", corpus.root, "--out", tmp_path / "o", "--set",
                               "model.frontend.bands=80")
+
+
+def test_a_training_tells_a_log_how_far_it_is(
+    corpus: Corpus, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LOG_SECONDS", 0.0)
+    config = tmp_path / "train.yaml"
+    config.write_text("{steps: 3, batch: 2, crop: 0.3s, model: {backbone: ecapa-64}, augment: {kinds: []}}")
+    assert run(["train", str(config), "--corpus", str(corpus.root), "--out", str(tmp_path / "o")]) == 0
+    assert re.search(r"^Training: 2 of 3, about \d+ s left, loss \d", capsys.readouterr().err, re.MULTILINE)
 
 
 def test_a_start_that_failed_can_be_corrected(

@@ -27,7 +27,6 @@ from shortvox.studies.results import study_results
 from shortvox.studies.step import Step, run_step, step_key
 from shortvox.studies.study import Study
 
-LOG_SECONDS = 30.0  # between progress lines, where stderr is a file
 PATIENCE = 60.0  # seconds that a worker has to write its checkpoint when asked to stop
 
 
@@ -149,7 +148,6 @@ class _Watch:
         self.steps: dict[str, Step] = {}
         self.ended: dict[str, str] = {}
         self.seen: dict[str, int] = {}
-        self.logged = time.monotonic()
 
     def start(self, step: Step) -> None:
         name = _name(step)
@@ -173,16 +171,6 @@ class _Watch:
             # A resumed training starts in the middle: its first message counts from there.
             self.bar.advance(self.everything, done - self.seen.get(name, 0))
             self.seen[name] = done
-            self._log(name, done, status)
-
-    def _log(self, name: str, done: int, status: str) -> None:
-        """A line now and then for those who read a log instead of a terminal."""
-        if self.bar.console.is_terminal or time.monotonic() - self.logged < LOG_SECONDS:
-            return
-        self.logged = time.monotonic()
-        overall = next(task for task in self.bar.tasks if task.id == self.everything)
-        left = "" if overall.time_remaining is None else f", about {overall.time_remaining / 60:.0f} min left"
-        note(f"{overall.percentage:.0f} % of all trainings{left}; {name}: step {done}, {status}")
 
     def finish(self, name: str, exit_code: int | None) -> None:
         self.bar.remove_task(self.tasks[name])
