@@ -3,6 +3,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -10,6 +11,10 @@ from shortvox.cli.main import run
 from shortvox.corpora.corpus import Corpus
 from shortvox.training.data import TrainingData
 from voices import make_voices
+
+# How long an example may take says nothing where tests share their cores with other work.
+hypothesis.settings.register_profile("shortvox", deadline=None)
+hypothesis.settings.load_profile("shortvox")
 
 
 @pytest.fixture(scope="session", autouse=True)
