@@ -24,13 +24,13 @@ from shortvox.cli.options import (
     table_console,
 )
 from shortvox.config import nearest_name, override_all, parse, parse_assignments
-from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.corpus import load_corpora
+from shortvox.corpora.stats import corpus_facts
 from shortvox.errors import ConfigError, ModelError
 from shortvox.evaluation.evaluate import System, TestSet, TestSettings
 from shortvox.evaluation.evaluate import evaluate as evaluate_systems
 from shortvox.evaluation.protocols import parse_lengths
-from shortvox.evaluation.trials import read_trials
+from shortvox.evaluation.trials import named_in, read_trials
 from shortvox.files import ensure_writable, write_atomic, write_json
 from shortvox.models import parameter_count
 from shortvox.models.embedding import embed_crops, whole
@@ -38,7 +38,6 @@ from shortvox.models.folder import SpeakerModel, load_model, read_history
 from shortvox.progress import note, progress_bar
 from shortvox.report.render import write_report
 from shortvox.report.tables import results_table
-from shortvox.studies.data import named_in
 from shortvox.training.data import TrainingData
 from shortvox.training.distributed import chosen_device
 
@@ -76,9 +75,7 @@ def evaluate(
         "title": f"Evaluation on {data.corpus.name}",
         "about": "",
         **evaluate_systems(systems, test, settings, cache=out / "embeddings", by=by),
-        "corpus": {"test": {"speakers": len(data.corpus.speakers), "utterances": len(data.corpus),
-                            "hours": round(float(data.store.lengths.sum()) / SAMPLE_RATE / 3600, 3),
-                            "sources": [str(folder) for folder in corpus]}},
+        "corpus": {"test": corpus_facts(data.corpus, data.store)},
         "settings": settings.model_dump(mode="json"),
         "command": command_line(),
         "version": __version__,

@@ -11,10 +11,10 @@ import typer
 from shortvox.cli.options import AsJson, Cache, Corpora, Set, audio_cache
 from shortvox.config import override_all, parse, parse_assignments, read_yaml
 from shortvox.corpora.corpus import load_corpora
+from shortvox.evaluation.validation import train_and_calibrate
 from shortvox.files import ensure_writable
 from shortvox.models.folder import read_history
 from shortvox.progress import note, progress_bar
-from shortvox.studies.step import train_and_calibrate
 from shortvox.training.data import TrainingData
 from shortvox.training.distributed import leads
 from shortvox.training.settings import TrainSettings

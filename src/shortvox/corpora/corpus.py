@@ -18,11 +18,15 @@ __all__ = ["Corpus", "load_corpora", "load_corpus", "write_manifest"]
 
 @dataclass(frozen=True)
 class Corpus:
-    """Utterances in manifest order. Positions into `utterances` are what trials and samplers work with."""
+    """Utterances in manifest order. Positions into `utterances` are what trials and samplers work with.
+
+    `sources` names the folders that they were read from. Where there are several, ids and speakers begin with one.
+    """
 
     name: str
     root: Path
     utterances: tuple[Utterance, ...]
+    sources: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -34,7 +38,12 @@ class Corpus:
 
     def select(self, keep: Callable[[Utterance], bool], name: str | None = None) -> Corpus:
         """The utterances for which `keep` is true, in the same order."""
-        return Corpus(name or self.name, self.root, tuple(u for u in self.utterances if keep(u)))
+        return replace(self, name=name or self.name, utterances=tuple(u for u in self.utterances if keep(u)))
+
+    def plain(self, name: str) -> str:
+        """An id or a speaker as its own manifest has it, without the prefix that several corpora at once give it."""
+        prefixes = (f"{source}/" for source in self.sources if len(self.sources) > 1)
+        return next((name.removeprefix(prefix) for prefix in prefixes if name.startswith(prefix)), name)
 
     def by_speaker(self) -> dict[str, tuple[int, ...]]:
         """Positions of each speaker's utterances; speakers sorted, positions in order."""
@@ -81,7 +90,7 @@ def load_corpus(folder: Path) -> Corpus:
         raise CorpusError(f"{manifest.path}: row {first.row}: {first.message}{others}")
     if not manifest.rows:
         raise CorpusError(f"{manifest.path}: no utterances")
-    return Corpus(folder.name, folder, tuple(u for _, u in manifest.rows))
+    return Corpus(folder.name, folder, tuple(u for _, u in manifest.rows), (folder.name,))
 
 
 def load_corpora(folders: Sequence[Path]) -> Corpus:
@@ -104,7 +113,7 @@ def load_corpora(folders: Sequence[Path]) -> Corpus:
         replace(u, id=f"{name}/{u.id}", speaker=f"{name}/{u.speaker}")
         for name, corpus in zip(names, corpora, strict=True) for u in corpus.utterances)
     common = Path(os.path.commonpath([corpus.root for corpus in corpora]))
-    return Corpus("+".join(names), common, utterances)
+    return Corpus("+".join(names), common, utterances, tuple(names))
 
 
 def _unique_names(given: Sequence[Path], resolved: Sequence[Path]) -> list[str]:

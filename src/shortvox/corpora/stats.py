@@ -19,7 +19,7 @@ def corpus_stats(corpus: Corpus, store: AudioStore) -> dict[str, Any]:
     """Figures as JSON can hold them: counts, hours, quantiles of durations (s) and of utterances per speaker,
     speakers per gender, and, per test length, how many utterances are at least that long.
     """
-    seconds = np.asarray(store.lengths) / SAMPLE_RATE
+    seconds = _seconds(store)
     by_speaker = corpus.by_speaker()
     sessions = {(u.speaker, u.session) for u in corpus.utterances if u.session}
     of_speaker = Counter(speaker for speaker, _ in sessions)
@@ -37,6 +37,23 @@ def corpus_stats(corpus: Corpus, store: AudioStore) -> dict[str, Any]:
         "utterances_per_speaker": _quantiles(np.array([len(own) for own in by_speaker.values()])),
         "at_least": {f"{length:g}": int((seconds >= length).sum()) for length in LENGTHS},
     }
+
+
+def corpus_facts(corpus: Corpus, store: AudioStore) -> dict[str, Any]:
+    """What `results.json` and a report say of a corpus: its name, the folders it comes from, counts and hours."""
+    several = len(corpus.sources) > 1
+    return {
+        "name": corpus.name,
+        "speakers": len(corpus.speakers),
+        "utterances": len(corpus),
+        "hours": round(float(_seconds(store).sum()) / 3600, 3),
+        "sources": [source for source in corpus.sources
+                    if not several or any(u.id.startswith(f"{source}/") for u in corpus.utterances)],
+    }
+
+
+def _seconds(store: AudioStore) -> np.ndarray:
+    return np.asarray(store.lengths) / SAMPLE_RATE
 
 
 def _quantiles(values: np.ndarray) -> dict[str, float]:

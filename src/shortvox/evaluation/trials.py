@@ -83,6 +83,13 @@ def read_trials(path: Path, corpus: Corpus) -> Trials:
     return Trials(*sides, np.array(label, dtype=bool), note)
 
 
+def named_in(trials: Path, corpus: Corpus) -> Corpus:
+    """The utterances of `corpus` that a trial list names."""
+    listed = read_trials(trials, corpus)
+    used = {corpus.utterances[position].id for position in {*listed.enrol.tolist(), *listed.test.tolist()}}
+    return corpus.select(lambda u: u.id in used)
+
+
 def make_trials(
     corpus: Corpus, *, seed: int = 0, max_nontarget: int = 40_000, same_gender: bool = False
 ) -> Trials:

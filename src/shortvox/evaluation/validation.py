@@ -1,15 +1,22 @@
-"""EER on held-out training speakers, while a training runs."""
+"""What speakers held out from the training are for: an EER while it runs, and the calibration of its model."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
+from shortvox.evaluation.evaluate import TestSettings, calibrate
 from shortvox.evaluation.metrics import eer
 from shortvox.evaluation.trials import make_trials
+from shortvox.files import write_json
 from shortvox.frontend.fbank import SAMPLE_RATE
 from shortvox.models.embedding import centre, embed_crops, whole
-from shortvox.models.folder import SpeakerModel
+from shortvox.models.folder import SpeakerModel, load_model
 from shortvox.training.data import TrainingData
+from shortvox.training.distributed import chosen_device, leads
+from shortvox.training.settings import TrainSettings
+from shortvox.training.trainer import OnStep, train
 
 
 class Validator:
@@ -30,3 +37,25 @@ class Validator:
     def _eer(self, enrol: np.ndarray, test: np.ndarray) -> float:
         scores = np.einsum("nd,nd->n", enrol[self.trials.enrol], test[self.trials.test])
         return float(eer(scores.astype(np.float64), self.trials.label))
+
+
+def train_and_calibrate(
+    settings: TrainSettings,
+    train_data: TrainingData,
+    validation: TrainingData | None,
+    out: Path,
+    *,
+    init: Path | None = None,
+    resume: bool = False,
+    test: TestSettings | None = None,
+    on_step: OnStep | None = None,
+) -> SpeakerModel:
+    """Train a model folder; with validation speakers, fit its calibration for the protocols and lengths of `test`."""
+    validator = None
+    if validation is not None:
+        validator = Validator(validation, utterances=settings.validation.utterances)
+    model = train(settings, train_data, out, init=init, resume=resume, validate=validator, on_step=on_step)
+    if validation is None or not leads():
+        return model
+    write_json(out / "calibration.json", calibrate(model, validation, test or TestSettings()))
+    return load_model(out).to(chosen_device(settings.device))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from shortvox.corpora.corpus import Corpus, load_corpora
 from shortvox.corpora.split import hold_out, read_speakers, split_speakers
 from shortvox.errors import CorpusError
 from shortvox.evaluation.evaluate import TestSet, TestSettings
-from shortvox.evaluation.trials import read_trials
+from shortvox.evaluation.trials import named_in, read_trials
 from shortvox.training.data import TrainingData
 
 FEWEST_TEST_SPEAKERS = 2
@@ -78,27 +77,16 @@ class DataSource:
         corpus = load_corpora(self.test_corpora)
         return corpus if self.trials is None else named_in(self.trials, corpus)
 
-    def _refuse_overlap(self, train: Corpus, test: Corpus) -> None:
+    @staticmethod
+    def _refuse_overlap(train: Corpus, test: Corpus) -> None:
         """Nobody, and no recording, may be on both sides, whatever prefix several corpora give to names."""
-        both = _plain(train.speakers, self.corpora) & _plain(test.speakers, self.test_corpora)
+        both = set(map(train.plain, train.speakers)) & set(map(test.plain, test.speakers))
         if both:
             raise CorpusError(f"speaker '{min(both)}' is in training and in test; leave out one side, or rename the "
                               "speaker if these are two people")
         files = {u.path.resolve() for u in train.utterances} & {u.path.resolve() for u in test.utterances}
         if files:
             raise CorpusError(f"{min(files)} is in training and in test; give each recording to one side")
-
-
-def named_in(trials: Path, corpus: Corpus) -> Corpus:
-    """The utterances of `corpus` that a trial list names."""
-    listed = read_trials(trials, corpus)
-    used = {corpus.utterances[position].id for position in {*listed.enrol.tolist(), *listed.test.tolist()}}
-    return corpus.select(lambda u: u.id in used)
-
-
-def _plain(speakers: Iterable[str], corpora: Sequence[Path]) -> set[str]:
-    """Names without the corpus prefix that several corpora at once give them."""
-    return {name.partition("/")[2] if len(corpora) > 1 else name for name in speakers}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from shortvox import __version__
-from shortvox.corpora.audio import SAMPLE_RATE
+from shortvox.corpora.stats import corpus_facts
 from shortvox.evaluation.evaluate import System, TestSet, calibrate, evaluate
 from shortvox.files import write_json
 from shortvox.heads import prototype_angles
@@ -18,7 +18,6 @@ from shortvox.models.folder import SpeakerModel, load_model, read_history
 from shortvox.studies.data import StudyData
 from shortvox.studies.step import Step
 from shortvox.studies.study import Study
-from shortvox.training.data import TrainingData
 from shortvox.training.distributed import chosen_device
 
 
@@ -39,14 +38,14 @@ def study_results(
         for name in study.settings.systems
     }
     tested = evaluate(systems, test, study.settings.test, cache=cache, pairs=study.settings.compare)
+    sides = {"train": data.train, "validation": data.validation, "test": data.test}
     settings = study.settings.model_dump(mode="json", exclude={"notes_table"})
     table = study.settings.notes_table
     return {
         "title": study.settings.title,
         "about": study.settings.about,
         **tested,
-        "corpus": {"train": _described(data.train), "test": _described(data.test),
-                   "validation": _described(data.validation) if data.validation else None},
+        "corpus": {name: corpus_facts(side.corpus, side.store) if side else None for name, side in sides.items()},
         "notes_table": table.model_dump(mode="json") if table else None,
         "settings": settings,
         "version": __version__,
@@ -103,15 +102,3 @@ def _drift(teacher: SpeakerModel, student: SpeakerModel) -> float:
     old, new = zip(*shared, strict=True)
     angles = prototype_angles(teacher.head.weight.detach()[list(old)], student.head.weight.detach()[list(new)])
     return float(angles.mean())
-
-
-def _described(data: TrainingData) -> dict[str, Any]:
-    corpus = data.corpus
-    sources = sorted({utterance.id.partition("/")[0] for utterance in corpus.utterances if "/" in utterance.id})
-    return {
-        "name": corpus.name,
-        "speakers": len(corpus.speakers),
-        "utterances": len(corpus),
-        "hours": round(float(data.store.lengths.sum()) / SAMPLE_RATE / 3600, 3),
-        "sources": sources or [corpus.name],
-    }

@@ -16,16 +16,12 @@ import torch
 
 from shortvox.config import parse
 from shortvox.errors import ShortvoxError
-from shortvox.evaluation.evaluate import TestSettings, calibrate, embed_test
-from shortvox.evaluation.validation import Validator
+from shortvox.evaluation.evaluate import TestSettings, embed_test
+from shortvox.evaluation.validation import train_and_calibrate
 from shortvox.files import write_json
 from shortvox.memory import tune_allocator
-from shortvox.models.folder import SpeakerModel, load_model
 from shortvox.studies.data import DataSource
-from shortvox.training.data import TrainingData
-from shortvox.training.distributed import chosen_device, leads
 from shortvox.training.settings import TrainSettings
-from shortvox.training.trainer import OnStep, train
 
 
 @dataclass(frozen=True)
@@ -50,28 +46,6 @@ class Step:
 def step_key(settings: TrainSettings, corpus: str, parent: str | None) -> str:
     """Hash of what decides a trained model: settings, training data and the model it starts from."""
     return hashlib.sha256(json.dumps([settings.essential(), corpus, parent], sort_keys=True).encode()).hexdigest()[:12]
-
-
-def train_and_calibrate(
-    settings: TrainSettings,
-    train_data: TrainingData,
-    validation: TrainingData | None,
-    out: Path,
-    *,
-    init: Path | None = None,
-    resume: bool = False,
-    test: TestSettings | None = None,
-    on_step: OnStep | None = None,
-) -> SpeakerModel:
-    """Train a model folder; with validation speakers, fit its calibration for the protocols and lengths of `test`."""
-    validator = None
-    if validation is not None:
-        validator = Validator(validation, utterances=settings.validation.utterances)
-    model = train(settings, train_data, out, init=init, resume=resume, validate=validator, on_step=on_step)
-    if validation is None or not leads():
-        return model
-    write_json(out / "calibration.json", calibrate(model, validation, test or TestSettings()))
-    return load_model(out).to(chosen_device(settings.device))
 
 
 def run_step(step: Step, messages: Queue[tuple[str, int, Any]]) -> None:
