@@ -14,7 +14,7 @@ import typer
 import yaml
 
 from shortvox.cli.main import app
-from shortvox.evaluation.evaluate import TestSettings
+from shortvox.evaluation.settings import TestSettings
 from shortvox.studies.study import list_studies
 from shortvox.training.settings import SegmentSettings, TeacherSettings, TrainSettings
 

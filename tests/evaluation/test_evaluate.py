@@ -11,19 +11,13 @@ import torch
 from shortvox.config import parse
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import ConfigError
-from shortvox.evaluation.evaluate import (
-    System,
-    TestSet,
-    TestSettings,
-    calibrate,
-    calibration_for,
-    cosine_scores,
-    embed_test,
-    evaluate,
-    spread_degrees,
-)
+from shortvox.evaluation.calibrate import calibrate, calibration_for
+from shortvox.evaluation.evaluate import System, evaluate, spread_degrees
 from shortvox.evaluation.metrics import eer
 from shortvox.evaluation.protocols import protocol
+from shortvox.evaluation.scorer import make_scorer
+from shortvox.evaluation.settings import ScoringSettings, TestSettings
+from shortvox.evaluation.testset import TestSet
 from shortvox.evaluation.trials import Trials
 from shortvox.models.embedding import centre, embed_crops, whole
 from shortvox.models.folder import ModelSettings, SpeakerModel
@@ -152,7 +146,7 @@ def test_same_family_and_band_limited(model: SpeakerModel, data: TrainingData) -
 def test_spread_is_the_mean_angle_to_the_speaker_s_other_whole_utterances(
     model: SpeakerModel, test_set: TestSet
 ) -> None:
-    embeddings = embed_test(model, test_set, SETTINGS, cache=None)["none"]
+    embeddings = make_scorer(model, ScoringSettings(), test_set, SETTINGS).vectors["none"]
     cuts = test_set.cuts(protocol["short-short"], "1", 2)
     full = test_set.cuts(protocol["full-short"], "full", 1)[0].enrol
     angles = []
@@ -163,7 +157,7 @@ def test_spread_is_the_mean_angle_to_the_speaker_s_other_whole_utterances(
             vector = embeddings.of([cut.test[position]])[0]
             cosine = float(vector @ centroid) / float(np.linalg.norm(centroid))
             angles.append(math.degrees(math.acos(min(1.0, cosine))))
-    assert spread_degrees(embeddings, cuts, test_set) == pytest.approx(np.mean(angles), abs=1e-2)
+    assert spread_degrees(embeddings.of, cuts, test_set) == pytest.approx(np.mean(angles), abs=1e-2)
 
 
 def test_spread_needs_a_speaker_with_several_utterances(model: SpeakerModel, data: TrainingData) -> None:
@@ -174,9 +168,10 @@ def test_spread_needs_a_speaker_with_several_utterances(model: SpeakerModel, dat
 
 
 def test_scores_are_cosines_in_trial_order(model: SpeakerModel, test_set: TestSet) -> None:
-    embeddings = embed_test(model, test_set, SETTINGS, cache=None)["none"]
+    scorer = make_scorer(model, ScoringSettings(), test_set, SETTINGS)
+    embeddings = scorer.vectors["none"]
     (cut,) = test_set.cuts(protocol["full-short"], "1", 1)
-    scores = cosine_scores(embeddings, cut, test_set.trials)
+    scores = scorer.scores(protocol["full-short"], "1", cut)
     assert scores.dtype == np.float64
     for n in (0, 7, len(scores) - 1):
         a = embeddings.of([cut.enrol[test_set.trials.enrol[n]]])[0]

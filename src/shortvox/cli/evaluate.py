@@ -27,9 +27,13 @@ from shortvox.config import nearest_name, override_all, parse, parse_assignments
 from shortvox.corpora.corpus import load_corpora
 from shortvox.corpora.stats import corpus_facts
 from shortvox.errors import ConfigError, ModelError
-from shortvox.evaluation.evaluate import System, TestSet, TestSettings
+from shortvox.evaluation.calibrate import calibrated
+from shortvox.evaluation.cohort import NO_COHORT, open_cohort, refuse_overlap
+from shortvox.evaluation.evaluate import System
 from shortvox.evaluation.evaluate import evaluate as evaluate_systems
 from shortvox.evaluation.protocols import parse_lengths
+from shortvox.evaluation.settings import ScoringSettings, TestSettings
+from shortvox.evaluation.testset import TestSet
 from shortvox.evaluation.trials import named_in, read_trials
 from shortvox.files import ensure_writable, write_atomic, write_json
 from shortvox.models import parameter_count
@@ -51,6 +55,11 @@ def evaluate(
         list[str] | None, typer.Option("--protocol", help="full-short, short-short, or both (default).")
     ] = None,
     lengths: Annotated[str, typer.Option(help="Seconds of test speech, and 'full'.")] = "full,5,3,2,1.5,1",
+    cohort: Annotated[
+        list[Path] | None,
+        typer.Option(help="Corpus of speakers for score normalisation and transforms; may be given several times."),
+    ] = None,
+    scores: Annotated[bool, typer.Option("--scores", help="Write the scores of all trials too, as Parquet.")] = False,
     by: Annotated[str | None, typer.Option(help="Split the figures by this manifest column of the test side.")] = None,
     set_: Set = None,
     device: Device = "auto",
@@ -61,8 +70,10 @@ def evaluate(
     chosen = tuple(protocols or ("full-short", "short-short"))
     values = {"protocols": chosen, "lengths": parse_lengths(lengths)}
     settings = parse(TestSettings, override_all(values, parse_assignments(set_ or [])), "evaluate")
+    _check_cohort(settings, cohort)
     where = chosen_device(device)
-    systems = {_unique(folder, model): _system(load_model(folder).to(where), folder) for folder in model}
+    loaded = {folder: load_model(folder).to(where) for folder in model}
+    names = {folder: _unique(folder, model) for folder in model}
     ensure_writable(out)
     everything = load_corpora(corpus)
     if by is not None and by not in everything.columns():
@@ -71,10 +82,20 @@ def evaluate(
     listed = None if trials is None else read_trials(trials, tested)
     data = TrainingData.open(tested, audio_cache(cache, out))
     test = TestSet.make(data, settings, listed)
+    others = None
+    if cohort:
+        others = open_cohort(cohort, settings.scoring.cohort.utterances, audio_cache(cache, out))
+        refuse_overlap(others.corpus, data.corpus, "in the cohort and in the test")
+    fitted = {folder: calibrated(one, folder, settings.scoring, settings, cohort=others)
+              for folder, one in loaded.items()}
+    systems = {names[folder]: _system(one, folder) for folder, one in fitted.items()}
+    if settings.scoring != ScoringSettings() and any(one.calibration is None for one in fitted.values()):
+        note("no calibration was fitted for this way of scoring, so actDCF and Cllr are missing; a study fits one")
     results: dict[str, Any] = {
         "title": f"Evaluation on {data.corpus.name}",
         "about": "",
-        **evaluate_systems(systems, test, settings, cache=out / "embeddings", by=by),
+        **evaluate_systems(systems, test, settings, cohort=others, cache=out / "embeddings", by=by,
+                           scores=out / "scores" if scores else None),
         "corpus": {"test": corpus_facts(data.corpus, data.store)},
         "settings": settings.model_dump(mode="json"),
         "command": command_line(),
@@ -117,6 +138,15 @@ def embed(
     note(f"{len(crops)} embeddings of {vectors.shape[1]} dimensions written to {out}")
     if as_json:
         print(json.dumps({"embeddings": str(out), "utterances": len(crops), "dim": int(vectors.shape[1])}))
+
+
+def _check_cohort(settings: TestSettings, cohort: list[Path] | None) -> None:
+    """Refuse a scoring that lacks a cohort and a cohort that nothing uses, before anything is decoded."""
+    if settings.scoring.needs_cohort and not cohort:
+        raise ConfigError(NO_COHORT)
+    if cohort and not settings.scoring.needs_cohort:
+        raise ConfigError("--cohort: only score normalisation and transforms use one; add --set "
+                          "scoring.norm.name=as-norm1, or leave it out")
 
 
 def _unique(folder: Path, folders: list[Path]) -> str:

@@ -34,6 +34,7 @@ def study(
     test_speakers: Annotated[Path | None, typer.Option(help="File with the speakers to test on.")] = None,
     trials: Annotated[Path | None, typer.Option(help="VoxCeleb or Kaldi trial list over the test speakers.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Training seeds; more give honest intervals.")] = None,
+    scores: Annotated[bool, typer.Option("--scores", help="Write the scores of all trials too, as Parquet.")] = False,
     set_: Set = None,
     jobs: Jobs = 0,
     cache: Cache = None,
@@ -58,8 +59,8 @@ def study(
         share=chosen.settings.test_speakers,
         validation_speakers=chosen.settings.train.validation.speakers,
     )
-    results = run_study(chosen, StudyRun(out=out, source=source, jobs=_jobs(jobs), command=command_line()))
-    _show(results, out, as_json)
+    run = StudyRun(out=out, source=source, jobs=_jobs(jobs), command=command_line(), scores=scores)
+    _show(run_study(chosen, run), out, as_json)
 
 
 def demo(

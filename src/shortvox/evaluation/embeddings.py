@@ -1,4 +1,4 @@
-"""Embeddings of many crops, computed once per model, crop and change of the audio, and kept on disk."""
+"""Embeddings of many crops, computed once per model, crop, way of hearing and change of the audio; kept on disk."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save
 
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.store import AudioStore
+from shortvox.evaluation.hearing import WHOLE, Hearing
 from shortvox.files import write_bytes
 from shortvox.frontend.fbank import SAMPLE_RATE
 from shortvox.models.embedding import Crop, embed_crops
@@ -44,9 +45,21 @@ class Embeddings:
         self._row = {crop: row for row, crop in enumerate(crops)}
         self._vectors = vectors
 
+    @property
+    def dim(self) -> int:
+        return int(self._vectors.shape[1])
+
     def of(self, crops: Iterable[Crop]) -> np.ndarray:
         """(len(crops), dim)."""
         return self._vectors[[self._row[crop] for crop in crops]]
+
+    def beside(self, other: Embeddings) -> Embeddings:
+        """Those of both."""
+        return Embeddings([*self._row, *other._row], np.concatenate([self._vectors, other._vectors]))
+
+    def mapped(self, change: Callable[[np.ndarray], np.ndarray]) -> Embeddings:
+        """The same crops, with `change` of their vectors (crops, dim)."""
+        return Embeddings(self._row, change(self._vectors))
 
 
 def embed(
@@ -56,25 +69,29 @@ def embed(
     crops: Iterable[Crop],
     *,
     changed: str = "none",
+    hearing: Hearing = WHOLE,
     cache: Path | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> Embeddings:
-    """Embeddings of all different `crops`; read from `cache` when the same were computed before."""
+    """Embeddings of all different `crops`, by the embedder of `hearing`; from `cache` when computed before."""
     distinct = sorted(set(crops))
-    path = None if cache is None else cache / f"{_key(model, corpus, distinct, changed)}.safetensors"
+    path = None if cache is None else cache / f"{_key(model, corpus, distinct, changed, hearing)}.safetensors"
     if path is not None and path.exists():
         try:
             return Embeddings(distinct, load_file(path)["embeddings"])
         except (SafetensorError, OSError, KeyError):
             path.unlink(missing_ok=True)  # damaged: compute it again
     transform = None if changed == "none" else change[changed]
-    vectors = embed_crops(model, store, distinct, transform=transform, on_batch=on_batch)
+    embedder = hearing.embedder or embed_crops
+    vectors = embedder(model, store, distinct, transform=transform, on_batch=on_batch)
     if path is not None:
         write_bytes(path, save({"embeddings": vectors}))
     return Embeddings(distinct, vectors)
 
 
-def _key(model: SpeakerModel, corpus: Corpus, crops: list[Crop], changed: str) -> str:
+def _key(model: SpeakerModel, corpus: Corpus, crops: list[Crop], changed: str, hearing: Hearing) -> str:
     ids = [(corpus.utterances[position].id, start, samples) for position, start, samples in crops]
     parts = [model.fingerprint(), corpus.fingerprint(), changed, ids]
+    if hearing.name != WHOLE.name:
+        parts.append(hearing.name)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

@@ -32,7 +32,10 @@ class Protocol:
     name: str
     both_cropped: bool
 
-    def cut(self, corpus: Corpus, store: AudioStore, length: str, crop_seeds: int) -> list[SideCrops]:
+    def cut(
+        self, corpus: Corpus, store: AudioStore, length: str, crop_seeds: int, *, repeat: bool = False
+    ) -> list[SideCrops]:
+        """With `repeat`, the crop of a file shorter than the length is longer than the file: see `RepeatingStore`."""
         raise NotImplementedError
 
 
@@ -45,12 +48,15 @@ class FullShort(Protocol):
     name = "full-short"
     both_cropped = False
 
-    def cut(self, corpus: Corpus, store: AudioStore, length: str, crop_seeds: int) -> list[SideCrops]:
+    def cut(
+        self, corpus: Corpus, store: AudioStore, length: str, crop_seeds: int, *, repeat: bool = False
+    ) -> list[SideCrops]:
         full = _whole(corpus, store)
         if length == FULL:
             return [SideCrops(full, full)]
         samples = length_samples(length)
-        return [SideCrops(full, tuple(centre(store, position, samples) for position in range(len(corpus))))]
+        crops = [centre(store, position, samples) for position in range(len(corpus))]
+        return [SideCrops(full, repeated(crops, samples) if repeat else tuple(crops))]
 
 
 class ShortShort(Protocol):
@@ -59,17 +65,20 @@ class ShortShort(Protocol):
     name = "short-short"
     both_cropped = True
 
-    def cut(self, corpus: Corpus, store: AudioStore, length: str, crop_seeds: int) -> list[SideCrops]:
+    def cut(
+        self, corpus: Corpus, store: AudioStore, length: str, crop_seeds: int, *, repeat: bool = False
+    ) -> list[SideCrops]:
         if length == FULL:
             full = _whole(corpus, store)
             return [SideCrops(full, full)]
         samples = length_samples(length)
         cuts = []
         for seed in range(crop_seeds):
-            crops = tuple(
+            drawn = [
                 _random(store, position, samples, seed, utterance.id)
                 for position, utterance in enumerate(corpus.utterances)
-            )
+            ]
+            crops = repeated(drawn, samples) if repeat else tuple(drawn)
             cuts.append(SideCrops(crops, crops))
         return cuts
 
@@ -104,6 +113,11 @@ def length_samples(length: str) -> int:
 
 def _whole(corpus: Corpus, store: AudioStore) -> tuple[Crop, ...]:
     return tuple(whole(store, position) for position in range(len(corpus)))
+
+
+def repeated(crops: Sequence[Crop], samples: int) -> tuple[Crop, ...]:
+    """The same crops; of a file that is shorter than `samples`, as many samples, round and round."""
+    return tuple(crop._replace(samples=samples) for crop in crops)
 
 
 def _random(store: AudioStore, position: int, samples: int, seed: int, name: str) -> Crop:

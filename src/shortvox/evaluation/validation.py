@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from shortvox.evaluation.evaluate import TestSettings, calibrate
+from shortvox.evaluation.calibrate import calibrate
 from shortvox.evaluation.metrics import eer
+from shortvox.evaluation.settings import TestSettings
 from shortvox.evaluation.trials import make_trials
 from shortvox.files import write_json
 from shortvox.frontend.fbank import SAMPLE_RATE

@@ -177,7 +177,7 @@ def load_model(folder: Path) -> SpeakerModel:
     broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
     if broken:
         raise ModelError(f"{folder}/model.safetensors: {broken[0]} holds values that are not finite; train it again")
-    return SpeakerModel(**{**model.__dict__, "calibration": _read_calibration(folder)}).eval()
+    return SpeakerModel(**{**model.__dict__, "calibration": read_calibration(folder / "calibration.json")}).eval()
 
 
 def read_history(folder: Path) -> dict[str, Any]:
@@ -193,8 +193,8 @@ def _read_speakers(path: Path) -> tuple[str, ...]:
         raise ModelError(f"{path}: cannot be read ({error}); copy the model again") from None
 
 
-def _read_calibration(folder: Path) -> dict[str, Any] | None:
-    path = folder / "calibration.json"
+def read_calibration(path: Path) -> dict[str, Any] | None:
+    """The content of a `calibration.json`, None where there is none; raises ModelError for anything else."""
     if not path.exists():
         return None
     remedy = "delete it to work without calibration"

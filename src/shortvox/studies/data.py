@@ -8,7 +8,9 @@ from pathlib import Path
 from shortvox.corpora.corpus import Corpus, load_corpora
 from shortvox.corpora.split import hold_out, read_speakers, split_speakers
 from shortvox.errors import CorpusError
-from shortvox.evaluation.evaluate import TestSet, TestSettings
+from shortvox.evaluation.cohort import refuse_overlap
+from shortvox.evaluation.settings import TestSettings
+from shortvox.evaluation.testset import TestSet
 from shortvox.evaluation.trials import named_in, read_trials
 from shortvox.training.data import TrainingData
 
@@ -35,7 +37,7 @@ class DataSource:
         everything = TrainingData.open(load_corpora(self.corpora), self.cache)
         if self.test_corpora:
             train, test = everything, TrainingData.open(self._test_corpus(), self.cache)
-            self._refuse_overlap(train.corpus, test.corpus)
+            refuse_overlap(train.corpus, test.corpus, "in training and in test")
         else:
             chosen = set(self._split(everything.corpus)[1].speakers)
             train = everything.select(lambda u: u.speaker not in chosen)
@@ -76,17 +78,6 @@ class DataSource:
         """The test corpora; with a trial list, only what it names, so that nothing else is decoded."""
         corpus = load_corpora(self.test_corpora)
         return corpus if self.trials is None else named_in(self.trials, corpus)
-
-    @staticmethod
-    def _refuse_overlap(train: Corpus, test: Corpus) -> None:
-        """Nobody, and no recording, may be on both sides, whatever prefix several corpora give to names."""
-        both = set(map(train.plain, train.speakers)) & set(map(test.plain, test.speakers))
-        if both:
-            raise CorpusError(f"speaker '{min(both)}' is in training and in test; leave out one side, or rename the "
-                              "speaker if these are two people")
-        files = {u.path.resolve() for u in train.utterances} & {u.path.resolve() for u in test.utterances}
-        if files:
-            raise CorpusError(f"{min(files)} is in training and in test; give each recording to one side")
 
 
 @dataclass(frozen=True)

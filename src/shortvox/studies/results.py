@@ -10,8 +10,9 @@ import numpy as np
 
 from shortvox import __version__
 from shortvox.corpora.stats import corpus_facts
-from shortvox.evaluation.evaluate import System, TestSet, calibrate, evaluate
-from shortvox.files import write_json
+from shortvox.evaluation.calibrate import calibrated
+from shortvox.evaluation.evaluate import System, evaluate
+from shortvox.evaluation.testset import TestSet
 from shortvox.heads import prototype_angles
 from shortvox.models import parameter_count
 from shortvox.models.folder import SpeakerModel, load_model, read_history
@@ -22,22 +23,36 @@ from shortvox.training.distributed import chosen_device
 
 
 def study_results(
-    study: Study, steps: Sequence[Step], data: StudyData, test: TestSet, *, cache: Path
+    study: Study,
+    steps: Sequence[Step],
+    data: StudyData,
+    test: TestSet,
+    *,
+    cache: Path,
+    scores: Path | None = None,
 ) -> dict[str, Any]:
-    """Figures, comparisons and facts of a study whose steps are all done."""
+    """Figures, comparisons and facts of a study whose steps are all done; `scores` is a folder for score files.
+
+    The training speakers are the cohort of score normalisation and transforms: no validation or test speaker is.
+    """
     device = chosen_device(study.settings.train.device)
-    models = {(step.system, step.seed): _model(step, data, study).to(device) for step in steps}
+    models = {(step.system, step.seed): load_model(step.folder).to(device) for step in steps}
+    folders = {(step.system, step.seed): step.folder for step in steps}
     histories = {(step.system, step.seed): read_history(step.folder) for step in steps}
     seeds = range(study.settings.seeds)
-    systems = {
-        name: System(
-            models=tuple(models[name, seed] for seed in seeds),
-            seeds=tuple(seeds),
-            facts=_facts(study, name, models, histories),
+
+    def scored(name: str) -> System:
+        trained, scoring = study.trained(name), study.scoring(name)
+        fitted = tuple(
+            calibrated(models[trained, seed], folders[trained, seed], scoring, study.settings.test,
+                       validation=data.validation, cohort=data.train, cache=cache)
+            for seed in seeds
         )
-        for name in study.settings.systems
-    }
-    tested = evaluate(systems, test, study.settings.test, cache=cache, pairs=study.settings.compare)
+        return System(fitted, tuple(seeds), _facts(study, name, models, histories), scoring)
+
+    systems = {name: scored(name) for name in study.settings.systems}
+    tested = evaluate(systems, test, study.settings.test, cohort=data.train, cache=cache, pairs=study.settings.compare,
+                      scores=scores)
     sides = {"train": data.train, "validation": data.validation, "test": data.test}
     settings = study.settings.model_dump(mode="json", exclude={"notes_table"})
     table = study.settings.notes_table
@@ -52,36 +67,27 @@ def study_results(
     }
 
 
-def _model(step: Step, data: StudyData, study: Study) -> SpeakerModel:
-    """A step's model; its calibration is fitted again where the test has got lengths since."""
-    model = load_model(step.folder)
-    fitted = (model.calibration or {}).get("protocols", {})
-    wanted = set(study.settings.test.names())
-    if data.validation is None or all(wanted <= set(fitted.get(name, ())) for name in study.settings.test.protocols):
-        return model
-    write_json(step.folder / "calibration.json", calibrate(model, data.validation, study.settings.test))
-    return load_model(step.folder)
-
-
 def _facts(
     study: Study,
     name: str,
     models: dict[tuple[str, int], SpeakerModel],
     histories: dict[tuple[str, int], dict[str, Any]],
 ) -> dict[str, Any]:
-    """What is known of one system before any test."""
+    """What is known of one system before any test; of one that is only tested, what is known of its models."""
     seeds = range(study.settings.seeds)
-    line = _ancestors(study, name)
-    drifts = [_drift(models[line[-1], seed], models[name, seed]) for seed in seeds] if len(line) > 1 else []
-    first = histories[name, 0]
+    trained = study.trained(name)
+    line = _ancestors(study, trained)
+    drifts = [_drift(models[line[-1], seed], models[trained, seed]) for seed in seeds] if len(line) > 1 else []
+    first = histories[trained, 0]
     return {
         "about": study.settings.systems[name].about,
+        "of": study.settings.systems[name].of,
         "total_steps": study.total_steps(name),
-        "fewer_steps": study.settings.systems[name].fewer_steps,
+        "fewer_steps": study.settings.systems[trained].fewer_steps,
         "seconds_heard": float(np.mean([sum(histories[s, seed]["seconds_heard"] for s in line) for seed in seeds])),
         "wall_seconds": float(np.mean([sum(histories[s, seed]["wall_seconds"] for s in line) for seed in seeds])),
         "wrapped_files": int(sum(histories[s, 0]["wrapped"] for s in line)),
-        "parameters": parameter_count(models[name, 0].backbone),
+        "parameters": parameter_count(models[trained, 0].backbone),
         "head_drift_degrees": float(np.mean(drifts)) if drifts else None,
         "head_drift_seeds": drifts,
         "loss": first["loss"],

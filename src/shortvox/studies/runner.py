@@ -41,6 +41,7 @@ class StudyRun:
     synthetic: bool = False
     notes: tuple[str, ...] = ()
     licences: tuple[Mapping[str, Any], ...] = ()
+    scores: bool = False  # write score files too
 
     @property
     def embeddings(self) -> Path:
@@ -64,7 +65,9 @@ def run_study(study: Study, run: StudyRun) -> dict[str, Any]:
         started = time.monotonic()
         train_all(steps, jobs=run.jobs)
         note(f"trainings done ({time.monotonic() - started:.0f} s); testing {len(study.settings.systems)} systems")
-        results = study_results(study, steps, data, test, cache=run.embeddings)
+        results = study_results(
+            study, steps, data, test, cache=run.embeddings, scores=run.out / "scores" if run.scores else None
+        )
         results |= {
             "synthetic": run.synthetic,
             "command": run.command,
@@ -100,6 +103,7 @@ def plan(study: Study, run: StudyRun, corpus: str) -> list[Step]:
                 init=parent.folder if parent else None,
                 source=run.source,
                 test=study.settings.test.model_dump(mode="json"),
+                scorings=tuple(scoring.model_dump(mode="json") for scoring in study.scorings(name)),
                 cache=run.embeddings,
             )
         steps.extend(by_system.values())

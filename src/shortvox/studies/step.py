@@ -16,7 +16,8 @@ import torch
 
 from shortvox.config import parse
 from shortvox.errors import ShortvoxError
-from shortvox.evaluation.evaluate import TestSettings, embed_test
+from shortvox.evaluation.scorer import make_scorer
+from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.evaluation.validation import train_and_calibrate
 from shortvox.files import write_json
 from shortvox.memory import tune_allocator
@@ -36,6 +37,7 @@ class Step:
     init: Path | None
     source: DataSource
     test: dict[str, Any]
+    scorings: tuple[dict[str, Any], ...]
     cache: Path
 
     @property
@@ -80,7 +82,9 @@ def run_step(step: Step, messages: Queue[tuple[str, int, Any]]) -> None:
         )
         test = step.source.test_set(data, test_settings)
         messages.put((name, settings.steps, "embedding the test crops"))
-        embed_test(model, test, test_settings, cache=step.cache)
+        for scoring in step.scorings:
+            make_scorer(model, parse(ScoringSettings, scoring, name), test, test_settings, cohort=data.train,
+                        cache=step.cache)
         shutil.rmtree(step.folder / "checkpoints", ignore_errors=True)
         write_json(step.folder / "step.json", {"system": step.system, "seed": step.seed, "key": step.key})
         messages.put((name, -1, "done"))

@@ -12,35 +12,57 @@ from pydantic import Field, model_validator
 
 from shortvox.config import Settings, nearest_name, override_all, parse, read_yaml
 from shortvox.errors import ConfigError
-from shortvox.evaluation.evaluate import TestSettings
+from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.training.settings import TrainSettings
 
 FOLDER = Path(__file__).parent
 
 
 class SystemSettings(Settings):
-    """One system of a study. `steps` is a number, a name from `budget`, or a sum such as T+S."""
+    """One system of a study, trained, or, with `of`, only tested: another one's models, scored in another way.
+
+    `steps` is a number, a name from `budget`, or a sum such as T+S.
+    """
 
     about: str = ""
     start: str | None = Field(None, description="the system whose model this one starts from")
-    steps: str | int
-    crop: str
+    steps: str | int | None = None
+    crop: str | None = None
     head: Literal["trained", "frozen"] = "trained"
     fewer_steps: bool = Field(False, description="shown, but trained for fewer steps than the rest")
     set: dict[str, Any] = Field(default_factory=dict, description="further training settings, dotted keys")
+    of: str | None = Field(None, description="the system whose models this one tests; it trains nothing")
+    scoring: dict[str, Any] = Field(default_factory=dict, description="changes of test.scoring, dotted keys")
+
+    @model_validator(mode="after")
+    def _trained_or_tested(self) -> SystemSettings:
+        if self.of is None:
+            missing = [key for key in ("steps", "crop") if getattr(self, key) is None]
+            if missing:
+                raise ValueError(f"{missing[0]} is missing; a system needs steps and crop, or `of` and the name of the "
+                                 "system whose models it tests")
+            return self
+        training = self.model_fields_set - {"of", "scoring", "about"}
+        if training:
+            raise ValueError(f"{min(training)}: a system with `of` is only tested; give it `scoring` and `about`, or "
+                             "leave `of` out")
+        return self
 
 
 class NotesTable(Settings):
-    """The research notes' own figures, percent EER."""
+    """The research notes' own figures, percent EER unless `title` says otherwise. A row of null was only planned."""
 
+    title: str = ""
     about: str = ""
     columns: tuple[str, ...]
-    rows: dict[str, tuple[float | None, ...]]
+    rows: dict[str, tuple[float | None, ...] | None]
+    digits: int = Field(2, ge=0, le=4)
+    more: tuple[NotesTable, ...] = Field((), description="further tables of the notes")
 
     @model_validator(mode="after")
     def _rectangular(self) -> NotesTable:
         for name, figures in self.rows.items():
-            if len(figures) != len(self.columns):
+            if figures is not None and len(figures) != len(self.columns):
                 raise ValueError(f"row {name} has {len(figures)} figures under {len(self.columns)} columns")
         return self
 
@@ -70,6 +92,18 @@ class StudySettings(Settings):
                 raise ValueError(f"compare: no system '{name}'{nearest_name(name, self.systems)}")
         return self
 
+    @model_validator(mode="after")
+    def _tests_trained(self) -> StudySettings:
+        trained = [name for name, system in self.systems.items() if system.of is None]
+        for name, system in self.systems.items():
+            for key, other in (("of", system.of), ("start", system.start)):
+                if other in self.systems and other not in trained:
+                    raise ValueError(f"systems.{name}.{key}: '{other}' is only tested; name the system that it tests, "
+                                     f"'{self.systems[other].of}'")
+            if system.of is not None and system.of not in self.systems:
+                raise ValueError(f"systems.{name}.of: no system '{system.of}'{nearest_name(system.of, trained)}")
+        return self
+
 
 @dataclass(frozen=True)
 class Study:
@@ -94,16 +128,32 @@ class Study:
 
     def total_steps(self, system: str) -> int:
         """Steps along the whole line of ancestors."""
-        start = self.settings.systems[system].start
-        return self.steps(system) + (self.total_steps(start) if start else 0)
+        trained = self.trained(system)
+        start = self.settings.systems[trained].start
+        return self.steps(trained) + (self.total_steps(start) if start else 0)
+
+    def trained(self, system: str) -> str:
+        """The system whose training gives the models that `system` tests: itself, or what `of` names."""
+        return self.settings.systems[system].of or system
+
+    def scoring(self, system: str) -> ScoringSettings:
+        """How a system's models are scored: the test's way, with the changes of what it tests and then its own."""
+        own = self.settings.systems[system]
+        below = self.scoring(own.of) if own.of else self.settings.test.scoring
+        values = override_all(below.model_dump(), own.scoring)
+        return parse(ScoringSettings, values, f"study {self.name}: systems.{system}.scoring")
+
+    def scorings(self, system: str) -> tuple[ScoringSettings, ...]:
+        """All ways in which the models of a trained system are scored."""
+        return tuple(self.scoring(name) for name in self.settings.systems if self.trained(name) == system)
 
     def order(self) -> tuple[str, ...]:
-        """Systems in the study's own order, but each after the one it starts from.
+        """Systems that are trained, in the study's own order, but each after the one it starts from.
 
         Raises ConfigError for an unknown start or a circle.
         """
         placed: list[str] = []
-        waiting = dict(self.settings.systems)
+        waiting = {name: system for name, system in self.settings.systems.items() if system.of is None}
         while waiting:
             able = [name for name, s in waiting.items() if s.start is None or s.start in placed]
             if not able:
@@ -182,5 +232,7 @@ def load_study(name: str, *, preset: str | None = None, changes: Mapping[str, An
     study = Study(path.stem.replace("_", "-"), parse(StudySettings, values, f"study {name}"))
     for system in study.order():
         study.training(system, 0)  # raises what is wrong with a system's own settings
+    for system in study.settings.systems:
+        study.scoring(system)
     study.settings.test.names()
     return study

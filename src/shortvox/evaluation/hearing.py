@@ -1,0 +1,107 @@
+"""How the audio of a crop becomes embeddings: whole, as several crops (TTA), or by segments.
+
+Everything that is heard lies inside the crop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from shortvox.config import Settings
+from shortvox.frontend.fbank import HOP
+from shortvox.models.embedding import Crop
+from shortvox.models.segmented import Bring, embed_segmented, joined_embedding, mean_embedding
+from shortvox.registry import Registry
+
+Pieces = tuple[tuple[Crop, ...], ...]  # the crops to embed, for each view of an utterance
+
+
+class EmbeddingSettings(Settings):
+    """`frames` is the length of a TTA crop or of a segment, 100 a second."""
+
+    name: str = "whole"
+    frames: int = Field(400, ge=1)
+    crops: int = Field(10, ge=2, description="tta: how many, evenly spaced")
+    with_whole: bool = Field(False, description="tta: averaged with the score of the whole crops")
+    overlap: float = Field(0.0, ge=0, lt=1, description="segments, joined: share of a segment")
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        hearing[name]
+        return name
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """Which pieces of a crop are embedded, and by what.
+
+    An utterance has one view or several; a score is the mean over the views, and within a view over all pairs of
+    pieces. `embedder` takes and gives what `embed_crops` does, which None stands for; in the cache, `name` tells
+    embedders apart.
+    """
+
+    pieces: Callable[[Crop], Pieces]
+    embedder: Callable[..., np.ndarray] | None = None
+    name: str = "whole"
+    described: str = "whole crops"
+
+
+hearing: Registry[Callable[[EmbeddingSettings], Hearing]] = Registry("embedding")
+
+
+def itself(crop: Crop) -> Pieces:
+    return ((crop,),)
+
+
+WHOLE = Hearing(itself)
+
+
+@hearing("whole")
+def whole_crop(settings: EmbeddingSettings) -> Hearing:
+    """One embedding of all that the crop holds."""
+    return WHOLE
+
+
+@hearing("tta")
+def several_crops(settings: EmbeddingSettings) -> Hearing:
+    """N evenly spaced crops of L frames, the first at the start and the last at the end; a shorter one is one crop."""
+    samples, count = settings.frames * HOP, settings.crops
+
+    def pieces(crop: Crop) -> Pieces:
+        if crop.samples <= samples:
+            spaced: tuple[Crop, ...] = (crop,) * count  # equal crops are embedded once
+        else:
+            starts = np.linspace(0, crop.samples - samples, count).round().astype(int)
+            spaced = tuple(Crop(crop.position, crop.start + int(start), samples) for start in starts)
+        return (spaced, (crop,)) if settings.with_whole else (spaced,)
+
+    beside = ", averaged with the whole crop" if settings.with_whole else ""
+    return Hearing(pieces, described=f"TTA, {count} crops of {settings.frames} frames{beside}")
+
+
+@hearing("segments")
+def by_segments(settings: EmbeddingSettings) -> Hearing:
+    """Mean of the embeddings of segments that cover the crop."""
+    return _segmented(settings, mean_embedding, "segments", "mean embedding of segments")
+
+
+@hearing("joined")
+def by_joined_maps(settings: EmbeddingSettings) -> Hearing:
+    """Feature maps of the segments joined in time and pooled once."""
+    return _segmented(settings, joined_embedding, "joined", "joined feature maps of segments")
+
+
+def _segmented(settings: EmbeddingSettings, bring: Bring, name: str, words: str) -> Hearing:
+    frames, overlap = settings.frames, settings.overlap
+    return Hearing(
+        itself,
+        partial(embed_segmented, frames=frames, overlap=overlap, bring=bring),
+        f"{name} {frames} {overlap:g}",
+        f"{words} of {frames} frames, overlap {100 * overlap:g} %",
+    )

@@ -1,0 +1,95 @@
+"""What a test measures, and how it turns the audio it hears into scores."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from shortvox.config import Settings
+from shortvox.evaluation.hearing import EmbeddingSettings
+from shortvox.evaluation.protocols import FULL, parse_lengths, protocol
+from shortvox.scoring.measures import measure
+from shortvox.scoring.norm import NormSettings, norm
+from shortvox.scoring.transforms import transform
+
+
+class FrontEndChanges(Settings):
+    """Parts of the front end that a test does otherwise than the model was trained; null keeps the model's own."""
+
+    cmn: Literal["utterance", "none"] | None = None
+
+
+class CohortSettings(Settings):
+    """Which speech of the cohort speakers stands for them.
+
+    `duration` is the length of their utterances: whole; cut as long as the side of the trial whose statistics they give
+    (own); or as the side that they stand in for, so that cohort scores are made as trial scores are (other).
+    """
+
+    utterances: int = Field(10, ge=1, description="at most this many of each speaker")
+    duration: Literal["full", "own", "other"] = "full"
+
+
+class ScoringSettings(Settings):
+    """From the crops of a trial to its score, in the order of the fields."""
+
+    short_files: Literal["whole", "repeat"] = "whole"
+    frontend: FrontEndChanges = FrontEndChanges()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    transforms: tuple[str, ...] = ()
+    measure: str = "cosine"
+    norm: NormSettings = NormSettings()
+    cohort: CohortSettings = CohortSettings()
+
+    @field_validator("transforms")
+    @classmethod
+    def _known_transforms(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            transform[name]
+        return names
+
+    @field_validator("measure")
+    @classmethod
+    def _known_measure(cls, name: str) -> str:
+        measure[name]
+        return name
+
+    @property
+    def needs_cohort(self) -> bool:
+        return bool(self.transforms) or norm[self.norm.name].needs_cohort
+
+    def key(self, cohort: str) -> str:
+        """Names this way of scoring in file names; '' for the default. `cohort` identifies the cohort, if any."""
+        if self == ScoringSettings():
+            return ""
+        parts = [self.model_dump(mode="json"), cohort]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+class TestSettings(Settings):
+    """What a test measures."""
+
+    __test__ = False  # pytest: not a test class
+
+    protocols: tuple[str, ...] = Field(("full-short", "short-short"), min_length=1)
+    lengths: tuple[str | float, ...] = (FULL, "5", "3", "2", "1.5", "1")
+    crop_seeds: int = Field(5, ge=1, le=100)
+    max_nontarget: int = Field(40_000, ge=1)
+    same_gender: bool = False
+    band_limited: bool = False
+    draws: int = Field(1000, ge=100, le=100_000)
+    seed: int = Field(0, ge=0)
+    scoring: ScoringSettings = ScoringSettings()
+
+    @field_validator("protocols")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            protocol[name]  # an unknown one must fail before any work
+        return names
+
+    def names(self) -> tuple[str, ...]:
+        return parse_lengths(self.lengths)
