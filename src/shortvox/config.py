@@ -109,7 +109,7 @@ def override(values: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
     if not rest:
         copy[head] = value
         return copy
-    inner = copy.get(head, {})
+    inner = {} if copy.get(head) is None else copy[head]
     if not isinstance(inner, Mapping):
         raise ConfigError(f"--set {key}: '{head}' is a value and has no keys below it")
     copy[head] = override(inner, rest, value)

@@ -29,6 +29,10 @@ STUDY = {
         "trained": {"start": "teacher", "steps": "S", "crop": "0.3s"},
         "frozen": {"start": "teacher", "steps": "S", "crop": "0.3s", "head": "frozen"},
         "scratch": {"steps": "T+S", "crop": "0.3s"},
+        "taught": {
+            "start": "teacher", "steps": "S", "crop": "0.5s", "teachers": {"long": "teacher", "short": "scratch"},
+            "set": {"segments": {"length": "0.3s", "pick": "one"}, "teachers.short.hears": "segments",
+                    "teachers.short.embedding": 0}},
     },
     "test": {"lengths": ["full", 1], "draws": 100, "crop_seeds": 1},
     "test_speakers": 0.34,
@@ -71,8 +75,9 @@ def test_results_report_and_models_are_there(out: Path) -> None:
     systems = results["protocols"]["full-short"]["systems"]
     assert list(systems) == list(STUDY["systems"])  # type: ignore[call-overload]
     assert {name: system["total_steps"] for name, system in systems.items()} == {
-        "teacher": 4, "trained": 6, "frozen": 6, "scratch": 6}
+        "teacher": 4, "trained": 6, "frozen": 6, "scratch": 6, "taught": 6}
     assert systems["trained"]["seconds_heard"] == pytest.approx(8 * (4 * 0.5 + 2 * 0.3))
+    assert systems["taught"]["seconds_heard"] == pytest.approx(8 * (4 * 0.5 + 2 * 0.3))  # the student's own hearing
     assert systems["teacher"]["fewer_steps"]
     assert not systems["trained"]["fewer_steps"]
     assert all(system["wall_seconds"] > 0 and system["loss"] for system in systems.values())

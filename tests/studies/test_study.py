@@ -104,6 +104,30 @@ def test_a_key_changes_for_what_depends_on_it_and_for_nothing_else(tmp_path: Pat
     assert redone(title="Other", **{"systems.teacher.about": "x"}) == set()
 
 
+TAUGHT = {
+    **TINY["systems"],
+    "taught": {"start": "teacher", "steps": "S", "crop": "1s", "teachers": {"long": "scratch"},
+               "set": {"teachers.long.teaches": ["crop"], "teachers.long.posterior": 0.5}},
+}
+
+
+def test_teachers_are_systems_that_come_first(tmp_path: Path) -> None:
+    path = write(tmp_path, systems={"taught": TAUGHT["taught"], **TAUGHT})
+    study = load_study(path)
+    order = study.order()
+    assert order.index("taught") > max(order.index("teacher"), order.index("scratch"))
+    steps = {step.system: step for step in plan(study, StudyRun(
+        out=tmp_path, source=DataSource((tmp_path,), tmp_path), jobs=1, command=""), "c")}
+    assert steps["taught"].needs == (steps["teacher"].folder, steps["scratch"].folder)
+    said = steps["taught"].settings["teachers"]["long"]
+    assert (said["model"], said["posterior"]) == (str(steps["scratch"].folder), 0.5)
+    before = keys(path, tmp_path)
+    other = keys(path, tmp_path, **{"systems.scratch.crop": "2s"})
+    assert {name for name in before if before[name] != other[name]} == {"scratch", "taught"}
+    elsewhere = tmp_path / "elsewhere"
+    assert keys(path, elsewhere) == before  # a folder's name decides nothing
+
+
 def test_seeds_are_trainings_of_their_own(tmp_path: Path) -> None:
     run = StudyRun(out=tmp_path, source=DataSource((tmp_path,), tmp_path), jobs=1, command="")
     steps = plan(load_study(write(tmp_path), changes={"seeds": 2}), run, "c")
@@ -128,6 +152,9 @@ def system(**changes: Any) -> dict[str, Any]:
     ({"systems": {"a/b": TINY["systems"]["teacher"]}}, "a/b"),
     ({"systems": {"..": TINY["systems"]["teacher"]}}, "pattern"),
     ({"systems": {}}, "systems"),
+    ({"systems": system(teachers={"long": "scrach"})}, r"teacher\.teachers: 'scrach' is unknown; did you mean"),
+    ({"systems": system(teachers={"long": "student"})}, "part of a circle"),
+    ({"systems": system(teachers={"long": "scratch"})}, r"teachers\.long: there are no segments"),
     ({"systems": ["a"]}, "systems"),
     ({"budget": {"T": -4, "S": 2}}, "steps"),
     ({"presets": [1]}, "presets: expected"),

@@ -77,7 +77,8 @@ def _facts(
     seeds = range(study.settings.seeds)
     trained = study.trained(name)
     line = _ancestors(study, trained)
-    drifts = [_drift(models[line[-1], seed], models[trained, seed]) for seed in seeds] if len(line) > 1 else []
+    drifted = len(line) > 1 and models[trained, 0].head.rows
+    drifts = [_drift(models[line[-1], seed], models[trained, seed]) for seed in seeds] if drifted else []
     first = histories[trained, 0]
     return {
         "about": study.settings.systems[name].about,
@@ -102,7 +103,7 @@ def _ancestors(study: Study, name: str) -> list[str]:
 
 
 def _drift(teacher: SpeakerModel, student: SpeakerModel) -> float:
-    """Mean angle in degrees between the two heads' rows of the same speakers."""
+    """Mean angle in degrees between the two heads' rows of the same speakers; the heads have rows."""
     row = {name: index for index, name in enumerate(teacher.speakers)}
     shared = [(row[name], index) for index, name in enumerate(student.speakers) if name in row]
     old, new = zip(*shared, strict=True)

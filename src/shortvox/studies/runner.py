@@ -24,7 +24,7 @@ from shortvox.progress import note, progress_bar
 from shortvox.report.render import write_report
 from shortvox.studies.data import DataSource
 from shortvox.studies.results import study_results
-from shortvox.studies.step import Step, run_step, step_key
+from shortvox.studies.step import Step, is_done, run_step, step_key
 from shortvox.studies.study import Study
 
 PATIENCE = 60.0  # seconds that a worker has to write its checkpoint when asked to stop
@@ -83,24 +83,25 @@ def run_study(study: Study, run: StudyRun) -> dict[str, Any]:
 
 
 def plan(study: Study, run: StudyRun, corpus: str) -> list[Step]:
-    """All steps of all seeds, seed by seed, each after the one it starts from."""
+    """All steps of all seeds, seed by seed, each after those it needs."""
     steps: list[Step] = []
     share = max(1, len(os.sched_getaffinity(0)) // run.jobs) if hasattr(os, "sched_getaffinity") else 1
     for seed in range(study.settings.seeds):
         by_system: dict[str, Step] = {}
         for name in study.order():
-            settings = study.training(name, seed)
+            own = study.settings.systems[name]
+            settings = study.training(name, seed, {needed: by_system[needed].folder for needed in own.needs})
             settings = settings.model_copy(update={"threads": settings.threads or share})
-            start = study.settings.systems[name].start
-            parent = by_system[start] if start else None
-            key = step_key(settings, corpus, parent.key if parent else None)
+            key = step_key(settings, corpus, parent=by_system[own.start].key if own.start else None,
+                           teachers={teacher: by_system[system].key for teacher, system in own.teachers.items()})
             by_system[name] = Step(
                 system=name,
                 seed=seed,
                 settings=settings.model_dump(mode="json"),
                 folder=run.out / "systems" / f"{name}-seed{seed}-{key}",
                 key=key,
-                init=parent.folder if parent else None,
+                init=by_system[own.start].folder if own.start else None,
+                needs=tuple(by_system[needed].folder for needed in own.needs),
                 source=run.source,
                 test=study.settings.test.model_dump(mode="json"),
                 scorings=tuple(scoring.model_dump(mode="json") for scoring in study.scorings(name)),
@@ -111,7 +112,7 @@ def plan(study: Study, run: StudyRun, corpus: str) -> list[Step]:
 
 
 def train_all(steps: Sequence[Step], *, jobs: int) -> None:
-    """Run the steps that are not done, `jobs` at a time, each when what it starts from is there."""
+    """Run the steps that are not done, `jobs` at a time, each when what it needs is there."""
     waiting = [step for step in steps if not step.done]
     if len(waiting) < len(steps):
         note(f"{len(steps) - len(waiting)} of {len(steps)} trainings were done before and are reused")
@@ -188,9 +189,9 @@ class _Watch:
 
 
 def _ready(waiting: Sequence[Step], running: Mapping[str, BaseProcess], jobs: int) -> list[Step]:
-    """The next steps whose ancestor is trained, as many as there is room for."""
+    """The next steps whose ancestor and teachers are trained, as many as there is room for."""
     free = jobs - len(running)
-    able = [s for s in waiting if s.init is None or (s.init / "step.json").exists()]
+    able = [s for s in waiting if all(is_done(folder) for folder in s.needs)]
     return able[: max(0, free)]
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -27,7 +28,10 @@ from shortvox.training.settings import TrainSettings
 
 @dataclass(frozen=True)
 class Step:
-    """One system and seed. `key` identifies everything that its model depends on, its ancestors included."""
+    """One system and seed. `key` identifies everything that its model depends on, ancestors and teachers included.
+
+    `needs` are the folders of the steps that come before it.
+    """
 
     system: str
     seed: int
@@ -35,6 +39,7 @@ class Step:
     folder: Path
     key: str
     init: Path | None
+    needs: tuple[Path, ...]
     source: DataSource
     test: dict[str, Any]
     scorings: tuple[dict[str, Any], ...]
@@ -42,12 +47,17 @@ class Step:
 
     @property
     def done(self) -> bool:
-        return (self.folder / "step.json").exists()
+        return is_done(self.folder)
 
 
-def step_key(settings: TrainSettings, corpus: str, parent: str | None) -> str:
-    """Hash of what decides a trained model: settings, training data and the model it starts from."""
-    return hashlib.sha256(json.dumps([settings.essential(), corpus, parent], sort_keys=True).encode()).hexdigest()[:12]
+def is_done(folder: Path) -> bool:
+    return (folder / "step.json").exists()
+
+
+def step_key(settings: TrainSettings, corpus: str, *, parent: str | None, teachers: Mapping[str, str]) -> str:
+    """Hash of what decides a trained model: settings, training data, the model it starts from and its teachers."""
+    decisive = [settings.essential(), corpus, parent, dict(teachers)]
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def run_step(step: Step, messages: Queue[tuple[str, int, Any]]) -> None:

@@ -29,10 +29,16 @@ class SystemSettings(Settings):
     steps: str | int | None = None
     crop: str | None = None
     head: Literal["trained", "frozen"] = "trained"
+    teachers: dict[str, str] = Field(default_factory=dict, description="teachers by name: the systems they are")
     fewer_steps: bool = Field(False, description="shown, but trained for fewer steps than the rest")
     set: dict[str, Any] = Field(default_factory=dict, description="further training settings, dotted keys")
     of: str | None = Field(None, description="the system whose models this one tests; it trains nothing")
     scoring: dict[str, Any] = Field(default_factory=dict, description="changes of test.scoring, dotted keys")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Systems that must be trained before this one: the one it starts from, and its teachers."""
+        return tuple(dict.fromkeys([*([self.start] if self.start else []), *self.teachers.values()]))
 
     @model_validator(mode="after")
     def _trained_or_tested(self) -> SystemSettings:
@@ -96,7 +102,8 @@ class StudySettings(Settings):
     def _tests_trained(self) -> StudySettings:
         trained = [name for name, system in self.systems.items() if system.of is None]
         for name, system in self.systems.items():
-            for key, other in (("of", system.of), ("start", system.start)):
+            for key, other in (("of", system.of), ("start", system.start), *(
+                    (f"teachers.{teacher}", taught_by) for teacher, taught_by in system.teachers.items())):
                 if other in self.systems and other not in trained:
                     raise ValueError(f"systems.{name}.{key}: '{other}' is only tested; name the system that it tests, "
                                      f"'{self.systems[other].of}'")
@@ -148,26 +155,27 @@ class Study:
         return tuple(self.scoring(name) for name in self.settings.systems if self.trained(name) == system)
 
     def order(self) -> tuple[str, ...]:
-        """Systems that are trained, in the study's own order, but each after the one it starts from.
+        """Systems that are trained, in the study's own order, but each after those it starts from and hears from.
 
-        Raises ConfigError for an unknown start or a circle.
+        Raises ConfigError for an unknown system or a circle.
         """
         placed: list[str] = []
         waiting = {name: system for name, system in self.settings.systems.items() if system.of is None}
         while waiting:
-            able = [name for name, s in waiting.items() if s.start is None or s.start in placed]
+            able = [name for name, system in waiting.items() if set(system.needs) <= set(placed)]
             if not able:
-                unknown = [name for name, system in waiting.items() if system.start not in self.settings.systems]
-                name = next(iter([*unknown, *waiting]))
-                start = waiting[name].start or ""
-                reason = f"unknown{nearest_name(start, self.settings.systems)}" if unknown else "part of a circle"
-                raise ConfigError(f"study {self.name}: systems.{name}.start: '{start}' is {reason}")
+                lacking = {name: [n for n in system.needs if n not in placed] for name, system in waiting.items()}
+                unknown = {name: n for name, needs in lacking.items() for n in needs if n not in self.settings.systems}
+                name, needed = next(iter((unknown or {name: needs[0] for name, needs in lacking.items()}).items()))
+                key = "start" if waiting[name].start == needed else "teachers"
+                reason = f"unknown{nearest_name(needed, self.settings.systems)}" if unknown else "part of a circle"
+                raise ConfigError(f"study {self.name}: systems.{name}.{key}: '{needed}' is {reason}")
             placed.append(able[0])
             del waiting[able[0]]
         return tuple(placed)
 
-    def training(self, system: str, seed: int) -> TrainSettings:
-        """The resolved training settings of one system and seed."""
+    def training(self, system: str, seed: int, folders: Mapping[str, Path] | None = None) -> TrainSettings:
+        """The resolved training settings of one system and seed; `folders` has its teachers' models by system."""
         own = self.settings.systems[system]
         values = {
             **self.settings.train.model_dump(),
@@ -175,7 +183,9 @@ class Study:
             "steps": self.steps(system),
             "crop": own.crop,
         }
-        changes = {"transfer.head": own.head, **own.set}
+        models = {f"teachers.{name}.model": (folders or {}).get(taught_by, Path(taught_by))
+                  for name, taught_by in own.teachers.items()}
+        changes = {"transfer.head": own.head, **own.set, **models}
         return parse(TrainSettings, override_all(values, changes), f"study {self.name}: systems.{system}")
 
 
