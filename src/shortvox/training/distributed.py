@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,7 +49,13 @@ def placement(device: str) -> Iterator[Placement]:
     if ranks == 1:
         yield Placement(chosen)
         return
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    if device.startswith("cuda:"):
+        raise ConfigError(f"device: '{device}' is one GPU for {ranks} processes; with torchrun set device=cuda, and "
+                          "each takes its own")
+    if chosen.type == "cuda":
+        dist.init_process_group("nccl", device_id=chosen)
+    else:
+        dist.init_process_group("gloo")
     try:
         yield Placement(chosen, dist.get_rank(), dist.get_world_size())
         dist.barrier()  # no rank takes the group apart while another still needs it
@@ -57,18 +64,22 @@ def placement(device: str) -> Iterator[Placement]:
 
 
 def chosen_device(name: str) -> torch.device:
-    """`auto`, `cpu`, `cuda` or `cuda:N` as a device; raises ConfigError where there is no such thing."""
+    """`auto`, `cpu`, `cuda` or `cuda:N` as a device; raises ConfigError where there is no such thing.
+
+    `cuda` is the GPU that torchrun's LOCAL_RANK numbers, or the first.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
+    if name == "cpu":
+        return torch.device("cpu")
+    if not re.fullmatch(r"cuda(:\d+)?", name):
         raise ConfigError(f"device: '{name}' is none of auto, cpu, cuda, cuda:N")
-    if device.type == "cuda" and not torch.cuda.is_available():
+    if not torch.cuda.is_available():
         raise ConfigError("device: cuda asked for, but torch sees no GPU; set device=cpu")
-    if device.type == "cuda" and device.index is None:
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.set_device(device)
+    index = int(name.partition(":")[2] or os.environ.get("LOCAL_RANK", "0"))
+    if index >= torch.cuda.device_count():
+        raise ConfigError(f"device: there is no GPU {index}, torch sees {torch.cuda.device_count()} (counted from 0); "
+                          "choose another device, or start fewer processes")
+    device = torch.device("cuda", index)
+    torch.cuda.set_device(device)
     return device
