@@ -57,6 +57,22 @@ def test_page_loads_nothing_from_anywhere(page: str) -> None:
     assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", page))
 
 
+def test_parts_of_the_trials_are_shown_where_there_are_any(page: str) -> None:
+    assert 'id="parts"' not in page
+    results = sample.small()
+    day = {"systems": {name: {"lengths": {length: {"eer": 0.0123, "indicative": True} for length in ("full", "1")}}
+                       for name in results["systems"]}, "n_target": 12, "n_nontarget": 3456}
+    results["by"] = {"session": {"day0": day, "day<1>": {"systems": None, "n_target": 0, "n_nontarget": 2}}}
+    text = Page(render(results)).text
+    assert "EER %, Full × short, session day0" in text
+    assert "12 target and 3,456 non-target trials" in text
+    assert "day<1>" not in text  # no error rate exists for it
+    out = io.StringIO()
+    Console(file=out, width=120).print(results_table(results))
+    assert "Full × short, session day0" in out.getvalue()
+    assert "1.23" in out.getvalue()
+
+
 def test_ids_are_unique_and_references_resolve(page: str) -> None:
     ids = [attributes["id"] for _, attributes in Page(page).tags if "id" in attributes]
     assert len(ids) == len(set(ids))

@@ -107,6 +107,7 @@ def blocks(views: tuple[View, ...]) -> list[dict[str, Any]]:
             "differences": tables.difference_grid(view),
             "comparisons": tables.comparison_rows(view),
             "seeds": seed_rows(view),
+            "parts": [(part, tables.eer_grid(part)) for part in view.parts],
         }
         for view in views
     ]

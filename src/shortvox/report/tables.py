@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from rich import box
@@ -280,7 +281,7 @@ def results_table(results: Mapping[str, Any]) -> Table:
     table.add_column("system", overflow="fold")
     for length in lengths:
         table.add_column(Text(length_label(length)), justify="right", no_wrap=True)
-    for view in views:
+    for view in chain.from_iterable((whole, *whole.parts) for whole in views):
         block = eer_grid(view)
         by_length = {length: position for position, length in enumerate(view.lengths)}
         if len(views) > 1 or view.key:

@@ -77,10 +77,22 @@ class View:
 
     key: str
     data: Mapping[str, Any]
+    part: str = ""  # "session day0" where only the trials with that value on the test side are in
 
     @property
     def label(self) -> str:
-        return PROTOCOL_LABELS.get(self.key, self.key or "Results")
+        protocol = PROTOCOL_LABELS.get(self.key, self.key or "Results")
+        return f"{protocol}, {self.part}" if self.part else protocol
+
+    @property
+    def parts(self) -> tuple[View, ...]:
+        """The figures of `evaluate --by COLUMN`, one view for each value that has both kinds of trials."""
+        return tuple(
+            View(self.key, {**self.data, **found, "by": None}, f"{column} {value}")
+            for column, values in (self.data.get("by") or {}).items()
+            for value, found in values.items()
+            if found.get("systems")
+        )
 
     @property
     def words(self) -> str:
