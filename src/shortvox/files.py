@@ -67,5 +67,5 @@ def ensure_writable(folder: Path) -> Path:
         probe.unlink()
     except OSError as error:
         raise ShortvoxError(f"{folder}: output folder cannot be written ({error.strerror or error}); "
-                            "choose another with --out") from error
+                            "choose another") from error
     return folder

@@ -90,6 +90,22 @@ def test_help_and_lists(capsys: Capture) -> None:
     assert one_object(capsys, "study", "list")["studies"]
 
 
+def test_a_verb_alone_shows_its_help(capsys: Capture) -> None:
+    for arguments in ([], ["corpus"]):
+        assert run(arguments) == 2
+        captured = capsys.readouterr()
+        assert "Commands" in captured.out
+        assert captured.err == ""
+
+
+def test_every_verb_has_help(capsys: Capture) -> None:
+    verbs = ("study", "demo", "train", "evaluate", "embed", "metrics", "models", "corpus import", "corpus check",
+             "corpus stats", "corpus split")
+    for verb in verbs:
+        assert run([*verb.split(), "--help"]) == 0
+        assert "--json" in capsys.readouterr().out, verb
+
+
 def test_evaluate(model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Capture) -> None:
     other = tmp_path / "other"
     shutil.copytree(model_folder, other)
@@ -134,6 +150,17 @@ def test_embed(model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Captu
     assert table["utterance"].to_pylist() == [utterance.id for utterance in corpus.utterances]
     assert table["speaker"].to_pylist() == [utterance.speaker for utterance in corpus.utterances]
     np.testing.assert_allclose(np.linalg.norm(table["embedding"].to_pylist(), axis=1), 1, atol=1e-5)
+
+
+def test_embed_without_a_cache(
+    model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ("embed", "--model", model_folder, "--corpus", corpus.root)
+    one_object(capsys, *command, "--out", "a.parquet")
+    one_object(capsys, *command, "--out", "b.parquet", "--cache", "none")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
+    assert pq.read_table("a.parquet").equals(pq.read_table("b.parquet"))
 
 
 def garbage(path: Path) -> None:

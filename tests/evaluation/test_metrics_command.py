@@ -8,6 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from shortvox.cli.main import run
 from shortvox.cli.metrics import metrics as metrics_command
 from shortvox.evaluation import metrics
 from shortvox.evaluation.scorefile import ScoreTable, write_scores
@@ -54,3 +55,16 @@ def test_the_command_prints_a_table_in_percent_and_draws_the_det_curve(
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert f"{100 * metrics.eer(table.score, table.label):.3f}" in result.stdout
     assert "<svg" in det.read_text()
+
+
+def test_what_the_command_refuses_names_the_file(
+    table: ScoreTable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    targets = tmp_path / "targets.tsv"
+    targets.write_text("enrol\ttest\tscore\tlabel\na\tb\t1\t1\n")
+    assert run(["metrics", str(targets)]) == 2
+    assert f"error: {targets}: no non-target trials" in capsys.readouterr().err
+    write_scores(tmp_path / "scores.tsv", table)
+    (tmp_path / "utt2spk").write_text(f"{IDS[0]} someone\n")
+    assert run(["metrics", str(tmp_path / "scores.tsv"), "--speakers", str(tmp_path / "utt2spk")]) == 2
+    assert "scores.tsv: trial 1: utterance" in capsys.readouterr().err

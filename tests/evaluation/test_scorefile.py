@@ -44,7 +44,7 @@ def test_files_of_other_toolkits(tmp_path: Path, text: str) -> None:
     assert_same(read_scores(path), expected)
 
 
-@pytest.mark.parametrize("label", [["target", "nontarget"], [1, 0], [True, False]])
+@pytest.mark.parametrize("label", [["target", "nontarget"], [1, 0], [True, False], [1.0, 0.0]])
 def test_parquet_labels(tmp_path: Path, label: list[object]) -> None:
     path = tmp_path / "scores.parquet"
     columns = {

@@ -17,6 +17,7 @@ from shortvox.cli.options import (
     Cache,
     Corpora,
     Device,
+    OwnCache,
     Set,
     audio_cache,
     command_line,
@@ -80,7 +81,7 @@ def evaluate(
         raise ConfigError(f"--by: no column '{by}' in the manifest{nearest_name(by, everything.columns())}")
     tested = everything if trials is None else named_in(trials, everything)
     listed = None if trials is None else read_trials(trials, tested)
-    data = TrainingData.open(tested, audio_cache(cache, out))
+    data = TrainingData.open(tested, audio_cache(cache, out / "audio"))
     test = TestSet.make(data, settings, listed)
     others = None
     if cohort:
@@ -116,7 +117,7 @@ def embed(
     corpus: Corpora,
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
     device: Device = "auto",
-    cache: Cache = None,
+    cache: OwnCache = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the unit-length embedding of every utterance, whole, as Parquet."""
@@ -124,7 +125,7 @@ def embed(
     if out.is_dir():
         raise ConfigError(f"{out}: is a folder; --out names the Parquet file to write")
     ensure_writable(out.absolute().parent)
-    data = TrainingData.open(load_corpora(corpus), cache)
+    data = TrainingData.open(load_corpora(corpus), audio_cache(cache, None))
     crops = [whole(data.store, position) for position in range(len(data.corpus))]
     with progress_bar() as bar:
         task = bar.add_task("Embedding", total=len(crops), note="")

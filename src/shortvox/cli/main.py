@@ -60,7 +60,8 @@ def run(arguments: list[str]) -> int:
         note(f"error: {error}")
         return 2
     except typer.TyperException as error:
-        note(error.format_message() if not arguments else f"error: {error.format_message()} (see --help)")
+        if message := error.format_message():  # none where a verb alone has shown its help
+            note(f"error: {message} (see --help)")
         return 2
     except typer.Exit as leaving:
         code = leaving.exit_code

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shortvox.cli.options import AsJson
+from shortvox.errors import ScoreError
 from shortvox.evaluation.bootstrap import DRAWS
 from shortvox.evaluation.scorefile import ScoreTable, read_scores, read_speakers
 from shortvox.evaluation.summary import score_figures
@@ -30,7 +31,10 @@ def metrics(
     """EER, minDCF, actDCF, Cllr and minCllr of a score file, with 95 % intervals."""
     table = read_scores(scores)
     owners = None if speakers is None else read_speakers(speakers)
-    figures = score_figures(table, owners, draws=draws, seed=seed)
+    try:
+        figures = score_figures(table, owners, draws=draws, seed=seed)
+    except ScoreError as error:
+        raise ScoreError(f"{scores}: {error}") from None
     if det is not None:
         _plot_det(table, det)
     for warning in figures["warnings"]:

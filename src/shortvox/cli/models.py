@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
-import typer
 from rich.table import Table
 
-from shortvox.cli.options import table_console
+from shortvox.cli.options import AsJson, table_console
 from shortvox.models import backbone, parameter_count
 
 
-def models(as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False) -> None:
+def models(as_json: AsJson = False) -> None:
     """List the backbones with their parameters and embedding sizes."""
     made = {name: backbone[name]() for name in backbone}
     rows = {

@@ -15,6 +15,9 @@ Corpora = Annotated[list[Path], typer.Option("--corpus", help="Corpus folder; ma
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout and nothing else there.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, dotted key.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+OwnCache = Annotated[
+    Path | None, typer.Option("--cache", help="Folder for decoded audio; by default recordings are read as they are.")
+]
 Cache = Annotated[
     Path | None,
     typer.Option(
@@ -24,10 +27,10 @@ Cache = Annotated[
 ]
 
 
-def audio_cache(cache: Path | None, out: Path) -> Path | None:
+def audio_cache(cache: Path | None, default: Path | None) -> Path | None:
     """Where decoded audio is kept; None reads by seeking."""
     if cache is None:
-        return out / "audio"
+        return default
     return None if str(cache) == "none" else cache
 
 

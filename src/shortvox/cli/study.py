@@ -52,7 +52,7 @@ def study(
     chosen = load_study(name, preset=preset, changes=changes)
     source = DataSource(
         corpora=tuple(corpus),
-        cache=audio_cache(cache, out),
+        cache=audio_cache(cache, out / "audio"),
         test_corpora=tuple(test_corpus or ()),
         test_speakers=test_speakers,
         trials=trials,

@@ -33,7 +33,7 @@ def train(
     """Train a model, or continue one: the folder it leaves is what evaluate, embed and --init take."""
     settings = parse(TrainSettings, override_all(read_yaml(config), parse_assignments(set_ or [])), str(config))
     ensure_writable(out)
-    data = TrainingData.open(load_corpora(corpus), audio_cache(cache, out))
+    data = TrainingData.open(load_corpora(corpus), audio_cache(cache, out / "audio"))
     held = settings.validation.speakers
     learning, validation = data.hold_out(held) if held else (data, None)
     with progress_bar(shown=leads()) as bar:

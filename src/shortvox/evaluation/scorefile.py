@@ -17,7 +17,8 @@ from shortvox.evaluation.trials import Trials
 from shortvox.files import write_atomic, write_text
 
 COLUMNS = ("enrol", "test", "score", "label")
-LABELS = {"1": True, "0": False, "target": True, "nontarget": False, "true": True, "false": False}
+LABELS = {"1": True, "0": False, "target": True, "nontarget": False,
+          "true": True, "false": False, "1.0": True, "0.0": False}  # as Parquet has booleans and floats
 
 
 @dataclass(frozen=True, eq=False)
