@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from shortvox.config import parse
-from shortvox.corpora.corpus import Corpus
+from shortvox.corpora.corpus import Corpus, load_corpora
 from shortvox.errors import ConfigError, CorpusError
 from shortvox.evaluation import embeddings
 from shortvox.evaluation.calibrate import calibrate, calibrated, calibration_for, variant_of
@@ -186,17 +186,17 @@ def test_only_what_the_cohort_needs_is_opened(corpus: Corpus) -> None:
 
 
 def test_nobody_is_in_the_cohort_and_in_the_test(corpus: Corpus, tmp_path: Path) -> None:
-    sides = {"prefixed": (False, False), "sides": "in the cohort and in the test"}
+    sides = "in the cohort and in the test"
     part = corpus.select(lambda u: u.speaker in ("v0", "v1"))
     with pytest.raises(CorpusError, match="speaker 'v0' is in the cohort and in the test"):
-        refuse_overlap(corpus, part, **sides)
+        refuse_overlap(corpus, part, sides)
     renamed = replace(part, utterances=tuple(replace(u, speaker=f"x{u.speaker}") for u in part.utterances))
     with pytest.raises(CorpusError, match=r"0\.wav is in the cohort and in the test"):
-        refuse_overlap(corpus, renamed, **sides)
-    prefixed = replace(part, utterances=tuple(replace(u, speaker=f"some/{u.speaker}") for u in part.utterances))
+        refuse_overlap(corpus, renamed, sides)
+    prefixed = load_corpora([corpus.root, make_voices(tmp_path, speakers=5, each=1).root])
     with pytest.raises(CorpusError, match="speaker 'v0'"):
-        refuse_overlap(corpus, prefixed, prefixed=(False, True), sides="in the cohort and in the test")
-    refuse_overlap(part, make_voices(tmp_path, speakers=5, each=1).select(lambda u: u.speaker == "v4"), **sides)
+        refuse_overlap(corpus, prefixed, sides)
+    refuse_overlap(part, load_corpora([tmp_path]).select(lambda u: u.speaker == "v4"), sides)
 
 
 def test_short_files_may_be_repeated(model: SpeakerModel, test_set: TestSet) -> None:
@@ -230,6 +230,53 @@ def test_a_front_end_may_differ_from_the_model_s_own(model: SpeakerModel, test_s
     assert own == same
     assert own != none
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_front_end_may_hear_the_whole_file(model: SpeakerModel, test_set: TestSet, tmp_path: Path) -> None:
+    """By a named option only: one second then has the mean, and the VAD, of its file."""
+    for name in ("whole", "segments"):
+        embedding = {"name": name, "frames": 40}
+        crop, file = (
+            make_scorer(model, scoring(context=context, embedding=embedding), test_set, SETTINGS, cache=tmp_path)
+            for context in ("crop", "file")
+        )
+        for (own, *_), (heard, enrol, test) in zip(
+            first_trials(crop, PA, "1"), first_trials(file, PA, "1"), strict=True
+        ):
+            assert own != heard
+            if name == "whole":
+                a, b = embed_crops(model, test_set.data.store, [enrol, test], context="file")
+                assert heard == pytest.approx(float(a @ b), abs=1e-5)
+    assert "whole file" in file.facts()["text"]
+
+
+def test_crops_without_speech_are_counted(model: SpeakerModel, test_set: TestSet) -> None:
+    lengths = test_set.data.store.lengths
+
+    class Quiet:
+        """Sounds of which half are all but silent in their middle second."""
+
+        def __init__(self) -> None:
+            self.lengths = lengths
+
+        def read(self, position: int, start: int = 0, samples: int | None = None) -> np.ndarray:
+            whole_file = test_set.data.store.read(position)
+            if position % 2:
+                middle = len(whole_file) // 2
+                whole_file[middle - 8_100 : middle + 8_100] *= 1e-5
+            return whole_file[start:][:samples]
+
+    quiet = replace(test_set, data=TrainingData(test_set.data.corpus, Quiet()))  # type: ignore[arg-type]
+    assert make_scorer(model, scoring(), quiet, SETTINGS).voiceless(PA, "1") is None
+    scorer = make_scorer(model, scoring(frontend={"vad": "sre16-v2"}), quiet, SETTINGS)
+    count = len(test_set.data.corpus)
+    assert scorer.voiceless(PA, "1") == {"crops": count, "voiceless": count // 2}
+    assert scorer.voiceless(PA, "full") == {"crops": count, "voiceless": 0}
+    chosen = {"vad": System((model,), scoring=scorer.scoring), "plain": System((model,))}
+    for how, one in evaluate(chosen, quiet, SETTINGS)["protocols"].items():
+        assert one["systems"]["plain"]["voiceless"] is None
+        assert set(one["systems"]["vad"]["voiceless"]) == {"full", "1"}
+        assert how == "short-short" or one["systems"]["vad"]["voiceless"]["1"]["voiceless"] == count // 2
 
 
 def test_nothing_is_embedded_twice(
@@ -306,7 +353,8 @@ def test_systems_of_one_table_may_be_scored_differently(
     ({"norm": {"nam": "s-norm"}}, "did you mean 'name'"), ({"embedding": {"name": "ttta"}}, "did you mean 'tta'"),
     ({"measure": "cosin"}, "did you mean 'cosine'"), ({"transforms": ["centering"]}, "did you mean 'centring'"),
     ({"embedding": {"crops": 1}}, "crops"), ({"embedding": {"overlap": 1.0}}, "overlap"),
-    ({"cohort": {"utterances": 0}}, "utterances"), ({"short_files": "wrap"}, "short_files")])
+    ({"cohort": {"utterances": 0}}, "utterances"), ({"frontend": {"vad": "sre16"}}, "vad"),
+    ({"context": "file", "short_files": "repeat"}, "short_files: whole"), ({"short_files": "wrap"}, "short_files")])
 def test_what_cannot_be_asked_for(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         scoring(**values)

@@ -55,6 +55,18 @@ def test_segments_by_hand(model: SpeakerModel, data: TrainingData, bring: Bring)
             np.testing.assert_allclose(functional.normalize(together).numpy()[0], vector, atol=1e-5)
 
 
+@BOTH
+def test_segments_may_hear_the_whole_file(model: SpeakerModel, data: TrainingData, bring: Bring) -> None:
+    """A crop that starts and ends with a frame: its segments are then frames of the file's features."""
+    crop = Crop(2, 1_600, 16_000)
+    (found,) = embed_segmented(model, data.store, [crop], frames=50, overlap=0, bring=bring, context="file")
+    with torch.inference_mode():
+        features, _ = model.frontend(torch.from_numpy(data.store.read(2))[None])
+        pieces = torch.cat([features[:, 10:60], features[:, 60:110]])
+        together = functional.normalize(bring(model.backbone, model.backbone.trunk(pieces), 2)).numpy()
+    np.testing.assert_allclose(found, together[0], atol=1e-5)
+
+
 def test_the_audio_is_changed_before_it_is_embedded(model: SpeakerModel, data: TrainingData) -> None:
     def reverse(waveform: np.ndarray) -> np.ndarray:
         return waveform[::-1].copy()

@@ -17,7 +17,7 @@ from shortvox.corpora.store import AudioStore
 from shortvox.evaluation.hearing import WHOLE, Hearing
 from shortvox.files import write_bytes
 from shortvox.frontend.fbank import SAMPLE_RATE
-from shortvox.models.embedding import Crop, embed_crops
+from shortvox.models.embedding import Context, Crop, embed_crops
 from shortvox.models.folder import SpeakerModel
 from shortvox.registry import Registry
 
@@ -70,12 +70,13 @@ def embed(
     *,
     changed: str = "none",
     hearing: Hearing = WHOLE,
+    context: Context = "crop",
     cache: Path | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> Embeddings:
     """Embeddings of all different `crops`, by the embedder of `hearing`; from `cache` when computed before."""
     distinct = sorted(set(crops))
-    path = None if cache is None else cache / f"{_key(model, corpus, distinct, changed, hearing)}.safetensors"
+    path = None if cache is None else cache / f"{_key(model, corpus, distinct, changed, hearing, context)}.safetensors"
     if path is not None and path.exists():
         try:
             return Embeddings(distinct, load_file(path)["embeddings"])
@@ -83,15 +84,17 @@ def embed(
             path.unlink(missing_ok=True)  # damaged: compute it again
     transform = None if changed == "none" else change[changed]
     embedder = hearing.embedder or embed_crops
-    vectors = embedder(model, store, distinct, transform=transform, on_batch=on_batch)
+    vectors = embedder(model, store, distinct, transform=transform, on_batch=on_batch, context=context)
     if path is not None:
         write_bytes(path, save({"embeddings": vectors}))
     return Embeddings(distinct, vectors)
 
 
-def _key(model: SpeakerModel, corpus: Corpus, crops: list[Crop], changed: str, hearing: Hearing) -> str:
+def _key(
+    model: SpeakerModel, corpus: Corpus, crops: list[Crop], changed: str, hearing: Hearing, context: Context
+) -> str:
     ids = [(corpus.utterances[position].id, start, samples) for position, start, samples in crops]
     parts = [model.fingerprint(), corpus.fingerprint(), changed, ids]
-    if hearing.name != WHOLE.name:
-        parts.append(hearing.name)
+    if (hearing.name, context) != (WHOLE.name, "crop"):
+        parts += [hearing.name, context]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

@@ -56,16 +56,18 @@ def evaluate(
     the test side as well; `scores` is a folder to write score files to.
     """
     scored: dict[str, Scores] = {}
-    facts: dict[str, Mapping[str, Any]] = {}
+    facts: dict[str, dict[str, dict[str, Any]]] = {}
     folders = dict(zip(systems, _file_names(systems), strict=True))
     for name, system in systems.items():
-        scored[name], scoring = _scores_of(name, system, test, settings, cohort, cache)
-        facts[name] = {**system.facts, "scoring": scoring}
+        scored[name], facts[name] = _scores_of(name, system, test, settings, cohort, cache)
         if scores is not None:
             _write_scores(scores / folders[name], scored[name], test)
     objects = {
         name: _one_protocol(
-            protocol[name], facts, {system: own[name] for system, own in scored.items()}, test, settings, pairs, by
+            protocol[name],
+            {system: {**systems[system].facts, **own[name]} for system, own in facts.items()},
+            {system: own[name] for system, own in scored.items()},
+            test, settings, pairs, by,
         )
         for name in settings.protocols
     }
@@ -76,16 +78,17 @@ def evaluate(
 
 def _scores_of(
     name: str, system: System, test: TestSet, settings: TestSettings, cohort: TrainingData | None, cache: Path | None
-) -> tuple[Scores, dict[str, Any]]:
-    """Scores of all trials for every protocol and length, and what is to be said of how they were made."""
+) -> tuple[Scores, dict[str, dict[str, Any]]]:
+    """Scores of all trials for every protocol and length, and for every protocol how they were made."""
     scoring = system.scoring or settings.scoring
     variant = variant_of(scoring, cohort)
     parts: list[dict[tuple[str, str], _SeedScores]] = []
-    facts: dict[str, Any] = {}
+    facts: dict[str, dict[str, Any]] = {}
     for number, model in enumerate(system.models, start=1):
         title = f"Embedding {name}" + (f", {number} of {len(system.models)}" if len(system.models) > 1 else "")
         scorer = make_scorer(model, scoring, test, settings, cohort=cohort, cache=cache, title=title)
-        facts = scorer.facts()
+        facts = facts or {how: {"scoring": scorer.facts(), "voiceless": _voiceless(scorer, protocol[how])}
+                          for how in settings.protocols}
         parts.append({(how, length): _seed_scores(scorer, protocol[how], length)
                       for how in settings.protocols for length in settings.names()})
     result: Scores = {how: {} for how in settings.protocols}
@@ -102,6 +105,13 @@ def _scores_of(
             spread_degrees=_mean([one.spread_degrees for one in seeds]),
         )
     return result, facts
+
+
+def _voiceless(scorer: Scorer, how: Protocol) -> dict[str, dict[str, int]] | None:
+    """By length, how many crops have no voiced frame and were scored on all frames; None without a VAD."""
+    counts = {length: scorer.voiceless(how, length) for length in scorer.settings.names()}
+    found = {length: count for length, count in counts.items() if count is not None}
+    return found or None
 
 
 @dataclass(frozen=True, eq=False)

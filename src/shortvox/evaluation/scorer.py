@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from shortvox.corpora.store import AudioStore
 from shortvox.errors import ConfigError
 from shortvox.evaluation.cohort import NO_COHORT, Cohort
 from shortvox.evaluation.embeddings import Embeddings, embed
@@ -18,7 +19,7 @@ from shortvox.evaluation.repeating import RepeatingStore
 from shortvox.evaluation.settings import FrontEndChanges, ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
 from shortvox.frontend.frontend import FrontEnd
-from shortvox.models.embedding import Crop
+from shortvox.models.embedding import Crop, voiceless
 from shortvox.models.folder import SpeakerModel
 from shortvox.progress import progress_bar
 from shortvox.scoring.measures import cohort_table, measure, trial_scores
@@ -31,10 +32,11 @@ from shortvox.training.data import TrainingData
 class Scorer:
     """All embeddings that a test needs, and how two utterances become a score.
 
-    `vectors` holds the test's embeddings by change of the audio, `speakers` the cohort's (speakers, dim) by the length
-    that its utterances were cut to; both are transformed already.
+    `model` has the front end that the scoring asks for. `vectors` holds the test's embeddings by change of the audio,
+    `speakers` the cohort's (speakers, dim) by the length that its utterances were cut to; both are transformed already.
     """
 
+    model: SpeakerModel
     scoring: ScoringSettings
     test: TestSet
     settings: TestSettings
@@ -80,6 +82,18 @@ class Scorer:
             against.append(Side.of(table, normalise.top(settings, table.shape[1]), settings.floor))
         return normalise.apply(raw, against[0], against[1], trials)
 
+    def voiceless(self, how: Protocol, length: str) -> dict[str, int] | None:
+        """How many of the crops that the cropped sides hear have no voiced frame; None without a VAD."""
+        if self.model.settings.frontend.vad == "none":
+            return None
+        trials = self.test.trials
+        crops = {cut.test[position] for cut in self.cuts(how, length) for position in trials.test}
+        if how.both_cropped:
+            crops |= {cut.enrol[position] for cut in self.cuts(how, length) for position in trials.enrol}
+        store = heard_store(self.test.data, self.scoring)
+        found = voiceless(self.model, store, sorted(crops), context=self.scoring.context)
+        return {"crops": len(crops), "voiceless": int(found.sum())}
+
     def _cohort_lengths(self, how: Protocol, length: str) -> tuple[str, str]:
         """How long the cohort's utterances are for the statistics of the enrolment and of the test side."""
         enrol = length if how.both_cropped else FULL
@@ -98,6 +112,7 @@ class Scorer:
                 parts.append(f"{name} over {top} of {speakers} cohort speakers")
         changes = self.scoring.frontend.model_dump(exclude_none=True)
         parts += [f"{part} {value}" for part, value in changes.items()]
+        parts += ["front end hears the whole file"] if self.scoring.context == "file" else []
         parts += ["short files repeated"] if self.scoring.short_files == "repeat" else []
         return {"text": ", ".join(parts), "settings": self.scoring.model_dump(mode="json"), "cohort": cohort}
 
@@ -160,9 +175,9 @@ def make_scorer(
         task = bar.add_task(title or "", total=needs.total(), note="")
 
         def embedded(data: TrainingData, crops: list[Crop], changed: str = "none") -> Embeddings:
-            store = RepeatingStore(data.store) if scoring.short_files == "repeat" else data.store
-            return embed(listener, data.corpus, store, crops, changed=changed, hearing=hear, cache=cache,
-                         on_batch=lambda done: bar.advance(task, done))
+            store = heard_store(data, scoring)
+            return embed(listener, data.corpus, store, crops, changed=changed, hearing=hear, context=scoring.context,
+                         cache=cache, on_batch=lambda done: bar.advance(task, done))
 
         vectors = {}
         for changed, crops in needs.whole.items():
@@ -170,12 +185,16 @@ def make_scorer(
             if needs.pieces[changed]:
                 vectors[changed] = vectors[changed].beside(embedded(test.data, needs.pieces[changed], changed))
         if members is None:
-            return Scorer(scoring, test, settings, hear, vectors, {}, None)
+            return Scorer(listener, scoring, test, settings, hear, vectors, {}, None)
         of_cohort = {length: embedded(members.data, crops).of(crops) for length, crops in needs.cohort.items()}
     change = fit_chain(scoring.transforms, of_cohort[FULL])
     speakers = {length: members.means(change(found)) for length, found in of_cohort.items()}
     changed_vectors = {changed: found.mapped(change) for changed, found in vectors.items()}
-    return Scorer(scoring, test, settings, hear, changed_vectors, speakers, members)
+    return Scorer(listener, scoring, test, settings, hear, changed_vectors, speakers, members)
+
+
+def heard_store(data: TrainingData, scoring: ScoringSettings) -> AudioStore:
+    return RepeatingStore(data.store) if scoring.short_files == "repeat" else data.store
 
 
 def with_front_end(model: SpeakerModel, changes: FrontEndChanges) -> SpeakerModel:

@@ -6,11 +6,13 @@ import hashlib
 import json
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from shortvox.config import Settings
 from shortvox.evaluation.hearing import EmbeddingSettings
 from shortvox.evaluation.protocols import FULL, parse_lengths, protocol
+from shortvox.frontend.frontend import Cmn, Vad
+from shortvox.models.embedding import Context
 from shortvox.scoring.measures import measure
 from shortvox.scoring.norm import NormSettings, norm
 from shortvox.scoring.transforms import transform
@@ -19,7 +21,8 @@ from shortvox.scoring.transforms import transform
 class FrontEndChanges(Settings):
     """Parts of the front end that a test does otherwise than the model was trained; null keeps the model's own."""
 
-    cmn: Literal["utterance", "none"] | None = None
+    cmn: Cmn | None = None
+    vad: Vad | None = None
 
 
 class CohortSettings(Settings):
@@ -34,9 +37,13 @@ class CohortSettings(Settings):
 
 
 class ScoringSettings(Settings):
-    """From the crops of a trial to its score, in the order of the fields."""
+    """From the crops of a trial to its score, in the order of the fields.
+
+    `context` is what the front end may hear of a file: the crop alone, or all of it before it is cut.
+    """
 
     short_files: Literal["whole", "repeat"] = "whole"
+    context: Context = "crop"
     frontend: FrontEndChanges = FrontEndChanges()
     embedding: EmbeddingSettings = EmbeddingSettings()
     transforms: tuple[str, ...] = ()
@@ -56,6 +63,12 @@ class ScoringSettings(Settings):
     def _known_measure(cls, name: str) -> str:
         measure[name]
         return name
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> ScoringSettings:
+        if self.context == "file" and self.short_files == "repeat":
+            raise ValueError("context: file needs short_files: whole, because a file has no frames beyond its end")
+        return self
 
     @property
     def needs_cohort(self) -> bool:

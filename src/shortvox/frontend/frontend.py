@@ -14,13 +14,16 @@ from shortvox.frontend.fbank import Fbank, whole_windows, windows
 from shortvox.frontend.masking import frame_mask, pack_left
 from shortvox.frontend.vad import detector
 
+Cmn = Literal["utterance", "sliding", "none"]
+Vad = Literal["none", "sre16-v2", "sre16-v1"]
+
 
 class FrontEndSettings(Settings):
     """The whole front end of a model; pinned in its folder, so that a test hears what training heard."""
 
     bands: int = Field(80, ge=8, le=256)
-    cmn: Literal["utterance", "sliding", "none"] = "utterance"
-    vad: Literal["none", "sre16-v2", "sre16-v1"] = "none"
+    cmn: Cmn = "utterance"
+    vad: Vad = "none"
 
 
 class FrontEnd(nn.Module):

@@ -60,10 +60,10 @@ def embed_crops(
     training = model.backbone.training
     model.backbone.eval()
     with torch.inference_mode():
-        for batch in _batches(model, store, crops, transform, context):
-            result[batch.places] = model.embed(batch.waveforms, batch.lengths, inside=batch.inside).cpu().numpy()
+        for places, heard in _batches(model, store, crops, transform, context):
+            result[places] = model.embed(heard.waveforms, heard.lengths, inside=heard.inside).cpu().numpy()
             if on_batch is not None:
-                on_batch(len(batch.places))
+                on_batch(len(places))
     model.backbone.train(training)
     return result
 
@@ -82,19 +82,49 @@ def voiceless(
     """
     result = np.zeros(len(crops), dtype=np.bool_)
     if model.settings.frontend.vad != "none":
-        for batch in _batches(model, store, crops, transform, context):
-            voiced = model.frontend.voiced(batch.waveforms, batch.lengths, inside=batch.inside)
-            result[batch.places] = ~voiced.any(dim=1).cpu().numpy()
+        for places, heard in _batches(model, store, crops, transform, context):
+            voiced = model.frontend.voiced(heard.waveforms, heard.lengths, inside=heard.inside)
+            result[places] = ~voiced.any(dim=1).cpu().numpy()
     return result
 
 
-class _Batch(NamedTuple):
-    """What the front end takes, for the crops at `places` of the list."""
+class Heard(NamedTuple):
+    """What the front end takes."""
 
-    places: np.ndarray
     waveforms: Tensor
     lengths: Tensor | None
     inside: Tensor | None
+
+
+def hear(
+    model: SpeakerModel,
+    store: AudioStore,
+    crops: Sequence[Crop],
+    *,
+    transform: Callable[[np.ndarray], np.ndarray] | None = None,
+    context: Context = "crop",
+) -> Heard:
+    """The crops as one padded batch for the model's front end, on the model's device."""
+    device = next(model.backbone.parameters()).device
+    heard = _within(store, crops, context)
+    waveforms = [store.read(*crop) for crop in heard]
+    if transform is not None:
+        waveforms = [transform(waveform) for waveform in waveforms]
+    lengths = torch.tensor([len(waveform) for waveform in waveforms])
+    padded = torch.zeros(len(crops), int(lengths.max()))
+    for row, waveform in enumerate(waveforms):
+        padded[row, : len(waveform)] = torch.from_numpy(waveform)
+    inside = None
+    if context == "file":
+        bounds = [frame_bounds(crop.start, crop.samples, file.samples) for crop, file in zip(crops, heard, strict=True)]
+        inside = torch.tensor(bounds).to(device)
+    own = None if bool((lengths == lengths[0]).all()) else lengths.to(device)
+    return Heard(padded.to(device), own, inside)
+
+
+def _within(store: AudioStore, crops: Sequence[Crop], context: Context) -> Sequence[Crop]:
+    """What is read for each crop: itself, or its whole file."""
+    return crops if context == "crop" else [whole(store, crop.position) for crop in crops]
 
 
 def _batches(
@@ -103,23 +133,11 @@ def _batches(
     crops: Sequence[Crop],
     transform: Callable[[np.ndarray], np.ndarray] | None,
     context: Context,
-) -> Iterator[_Batch]:
-    device = next(model.backbone.parameters()).device
-    heard = crops if context == "crop" else [whole(store, crop.position) for crop in crops]
-    for places in _of_similar_length(heard):
-        waveforms = [store.read(*heard[place]) for place in places]
-        if transform is not None:
-            waveforms = [transform(waveform) for waveform in waveforms]
-        lengths = torch.tensor([len(waveform) for waveform in waveforms])
-        padded = torch.zeros(len(places), int(lengths.max()))
-        for row, waveform in enumerate(waveforms):
-            padded[row, : len(waveform)] = torch.from_numpy(waveform)
-        inside = None
-        if context == "file":
-            bounds = [frame_bounds(crops[p].start, crops[p].samples, heard[p].samples) for p in places]
-            inside = torch.tensor(bounds).to(device)
-        own = None if bool((lengths == lengths[0]).all()) else lengths.to(device)
-        yield _Batch(places, padded.to(device), own, inside)
+) -> Iterator[tuple[np.ndarray, Heard]]:
+    """Places in the list of crops, and what the front end takes for these."""
+    for places in _of_similar_length(_within(store, crops, context)):
+        chosen = [crops[place] for place in places]
+        yield places, hear(model, store, chosen, transform=transform, context=context)
 
 
 def _of_similar_length(crops: Sequence[Crop]) -> list[np.ndarray]:

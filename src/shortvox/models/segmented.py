@@ -16,7 +16,7 @@ from torch.nn import functional
 from shortvox.corpora.store import AudioStore
 from shortvox.frontend.fbank import HOP, SAMPLE_RATE
 from shortvox.models.backbone import Backbone
-from shortvox.models.embedding import BATCH_SECONDS, Crop, embed_crops
+from shortvox.models.embedding import BATCH_SECONDS, Context, Crop, embed_crops, hear
 from shortvox.models.folder import SpeakerModel
 from shortvox.models.maps import Scales, join_segments
 from shortvox.models.segments import segment_starts
@@ -45,31 +45,26 @@ def embed_segmented(
     bring: Bring,
     transform: Callable[[np.ndarray], np.ndarray] | None = None,
     on_batch: Callable[[int], None] | None = None,
+    context: Context = "crop",
 ) -> np.ndarray:
     """Unit-length embeddings (len(crops), dim) of crops cut into segments of `frames` frames; see `segment_starts`.
 
-    A crop no longer than a segment is embedded whole. The front end hears each segment alone, as it hears a short test.
+    A crop no longer than a segment is embedded whole. The front end hears each segment alone, as it hears a short test,
+    or, with the context "file", the whole file. Otherwise as `embed_crops`.
     """
-    segment = frames * HOP
     result = np.empty((len(crops), model.backbone.dim), dtype=np.float32)
-    starts = [segment_starts(crop.samples, segment, overlap) for crop in crops]
-    alone = [place for place, own in enumerate(starts) if len(own) == 1]
-    result[alone] = embed_crops(
-        model, store, [crops[place] for place in alone], transform=transform, on_batch=on_batch
-    )
+    segments = [_segments(crop, frames * HOP, overlap) for crop in crops]
+    alone = [place for place, own in enumerate(segments) if len(own) == 1]
+    single = [crops[place] for place in alone]
+    result[alone] = embed_crops(model, store, single, transform=transform, on_batch=on_batch, context=context)
     training = model.backbone.training
     model.backbone.eval()
-    device = next(model.backbone.parameters()).device
     with torch.inference_mode():
-        for places in _equally_many(starts, segment):
-            pieces = [
-                store.read(crops[place].position, crops[place].start + start, segment)
-                for place in places for start in starts[place]
-            ]
-            if transform is not None:
-                pieces = [transform(piece) for piece in pieces]
-            features, counts = model.frontend(torch.from_numpy(np.stack(pieces)).to(device))
-            together = bring(model.backbone, model.backbone.trunk(features, counts), len(starts[places[0]]))
+        for places in _equally_many(segments, store, context):
+            pieces = [piece for place in places for piece in segments[place]]
+            heard = hear(model, store, pieces, transform=transform, context=context)
+            features, counts = model.frontend(heard.waveforms, heard.lengths, inside=heard.inside)
+            together = bring(model.backbone, model.backbone.trunk(features, counts), len(segments[places[0]]))
             result[places] = functional.normalize(together).cpu().numpy()
             if on_batch is not None:
                 on_batch(len(places))
@@ -77,13 +72,24 @@ def embed_segmented(
     return result
 
 
-def _equally_many(starts: Sequence[tuple[int, ...]], segment: int) -> Iterator[list[int]]:
-    """Batches of places with equally many segments, two or more, none of more than BATCH_SECONDS of speech."""
-    by_count: dict[int, list[int]] = {}
-    for place, own in enumerate(starts):
-        by_count.setdefault(len(own), []).append(place)
-    by_count.pop(1, None)
-    for count, places in by_count.items():
-        size = max(1, int(BATCH_SECONDS * SAMPLE_RATE) // (count * segment))
-        for first in range(0, len(places), size):
-            yield places[first : first + size]
+def _segments(crop: Crop, samples: int, overlap: float) -> list[Crop]:
+    starts = segment_starts(crop.samples, samples, overlap)
+    return [Crop(crop.position, crop.start + start, min(samples, crop.samples)) for start in starts]
+
+
+def _equally_many(segments: Sequence[list[Crop]], store: AudioStore, context: Context) -> Iterator[list[int]]:
+    """Batches of places with equally many segments, two or more, that read at most BATCH_SECONDS of speech or one."""
+    batch: list[int] = []
+    read = 0
+    for place in sorted(range(len(segments)), key=lambda place: len(segments[place])):
+        own = segments[place]
+        if len(own) == 1:
+            continue
+        cost = len(own) * (own[0].samples if context == "crop" else int(store.lengths[own[0].position]))
+        if batch and (len(own) != len(segments[batch[0]]) or read + cost > BATCH_SECONDS * SAMPLE_RATE):
+            yield batch
+            batch, read = [], 0
+        batch.append(place)
+        read += cost
+    if batch:
+        yield batch
