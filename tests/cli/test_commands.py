@@ -140,6 +140,36 @@ def test_evaluate_one_protocol_with_a_list(
     assert results["trials"]["note"].startswith("trials.txt")
 
 
+def test_evaluate_with_a_cohort_and_score_files(
+    model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Capture
+) -> None:
+    cohort = make_voices(tmp_path / "others", speakers=12, each=2).root
+    manifest = cohort / "manifest.csv"  # other people than those of the corpus: speakers v6 to v11
+    rows = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text("".join(row for row in rows if not row.startswith(tuple(f"v{n}-" for n in range(6)))))
+    results = one_object(
+        capsys, "evaluate", "--model", model_folder, "--corpus", corpus.root, "--cohort", cohort, "--out",
+        tmp_path / "o", "--scores", *QUICK, "--set", "scoring.norm.name=as-norm1", "--set", "scoring.norm.top=3",
+        "--set", "scoring.transforms=[centring]", "--set", "scoring.cohort.utterances=1")
+    system = results["protocols"]["full-short"]["systems"]["model"]
+    assert system["scoring"]["cohort"] == {"speakers": 6, "utterances": 6, "norm": "as-norm1", "top": 3}
+    assert system["lengths"]["1"]["cllr"] is None  # the model's calibration is for other scores
+    files = sorted((tmp_path / "o/scores/model").iterdir())
+    assert [path.name for path in files] == [
+        f"{how}-{length}.parquet" for how in ("full-short", "short-short") for length in ("1", "full")]
+    figures = one_object(capsys, "metrics", files[0], "--speakers", corpus.root / "manifest.csv")
+    assert figures["eer"] == pytest.approx(system["lengths"]["1"]["eer"])
+
+
+def test_cohorts_that_cannot_be_used(model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Capture) -> None:
+    command = ("evaluate", "--model", model_folder, "--corpus", corpus.root, "--out", tmp_path / "o", *QUICK)
+    normed = ("--set", "scoring.norm.name=s-norm")
+    assert "--cohort DIR" in mistake(capsys, *command, *normed)
+    assert "only score normalisation" in mistake(capsys, *command, "--cohort", corpus.root)
+    line = mistake(capsys, *command, *normed, "--cohort", corpus.root)
+    assert "speaker 'v0' is in the cohort and in the test" in line
+
+
 def test_embed(model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "vectors.parquet"
     said = one_object(capsys, "embed", "--model", model_folder, "--corpus", corpus.root, "--out", out)
@@ -281,6 +311,7 @@ def test_models_that_cannot_be_used(
 @pytest.mark.parametrize(("options", "message"), [
     (["--lengths", "0.001"], "one frame"), (["--lengths", "abc"], "neither"), (["--protocol", "full-shrt"], "mean"),
     (["--by", "sesion"], "did you mean 'session'"), (["--set", "drws=3"], "did you mean 'draws'"),
+    (["--set", "scoring.norm.nam=x"], "did you mean 'name'"), (["--set", "scoring.measure=cosin"], "'cosine'"),
     (["--set", "draws=0"], "draws"), (["--set", "draws"], "expected key=value"), (["--set", "seed=2020-13-45"], "YAML"),
     (["--set", "draws=x"], "draws"), (["--modle", "x"], "--model"), (["--out", "/proc/no"], "cannot be written")])
 def test_what_evaluate_refuses(

@@ -224,12 +224,46 @@ def test_every_key_of_a_system_may_be_null_or_missing(monkeypatch: pytest.Monkey
         assert "None" not in text and all(name in text for name in systems)
 
 
+def scored(text: str, **settings: str) -> dict[str, Any]:
+    return {"text": text, "settings": settings, "cohort": None}
+
+
+def test_how_scores_were_made_is_told() -> None:
+    results = sample.small()
+    first, second = results["systems"].values()
+    first["scoring"] = second["scoring"] = scored("cosine of whole crops")
+    text = Page(render(results)).text
+    assert "Scores. cosine of whole crops." in text
+    assert "never repeated" in text and "see these seconds only" in text
+    second["scoring"] = scored("distance of whole crops", context="file")
+    first["scoring"] = scored("cosine of whole crops", short_files="repeat")
+    second["voiceless"] = {"full": {"crops": 390, "voiceless": 0}, "1": {"crops": 390, "voiceless": 7}}
+    text = Page(render(results)).text
+    assert "from-teacher: cosine of whole crops; frozen-fc: distance of whole crops." in text
+    assert "heard whole files before the cut for frozen-fc" in text
+    assert "repeated up to it for from-teacher" in text
+    assert "no speech in some crops of frozen-fc (7 of 390 at 1 s)" in text.replace("\u00a0", " ")
+
+
+def test_the_notes_may_have_several_tables_and_rows_that_were_only_planned() -> None:
+    results = sample.small()
+    results["notes_table"] |= {
+        "columns": ["1", "full (TTA)"], "rows": {"a": [8.5, 2.1], "b": None},
+        "more": [{"title": "minDCF", "columns": ["1"], "rows": {"a": [0.2194]}, "digits": 4, "about": "Second."}],
+    }
+    text = Page(render(results)).text
+    assert "The research notes’ own tables" in text
+    for words in ("full (TTA)", "b planned", "Printed elsewhere, on other data.", "minDCF", "0.2194", "Second."):
+        assert words in text
+
+
 def test_no_figure_is_a_dash() -> None:
     results = sample.one_protocol()
     results["systems"]["continued"]["lengths"]["1"]["eer"] = None
     grid = eer_grid(views_of(results)[0])
     assert grid.rows[1].cells[-1].value == "–" and grid.rows[1].cells[-1].small == ""
     assert notes_grid(results["notes_table"]).rows[-1].cells[0].value == "–"
+    assert notes_grid(results["notes_table"]).rows[-1].tags == ("planned",)
     assert [number(value) for value in (None, float("nan"), float("inf"), "x", True, -0.001, -1.5)] == [
         "–",
         "–",

@@ -33,6 +33,7 @@ STUDY = {
             "start": "teacher", "steps": "S", "crop": "0.5s", "teachers": {"long": "teacher", "short": "scratch"},
             "set": {"segments": {"length": "0.3s", "pick": "one"}, "teachers.short.hears": "segments",
                     "teachers.short.embedding": 0}},
+        "trained-normed": {"of": "trained", "scoring": {"norm.name": "s-norm", "embedding.name": "tta"}},
     },
     "test": {"lengths": ["full", 1], "draws": 100, "crop_seeds": 1},
     "test_speakers": 0.34,
@@ -75,15 +76,29 @@ def test_results_report_and_models_are_there(out: Path) -> None:
     systems = results["protocols"]["full-short"]["systems"]
     assert list(systems) == list(STUDY["systems"])  # type: ignore[call-overload]
     assert {name: system["total_steps"] for name, system in systems.items()} == {
-        "teacher": 4, "trained": 6, "frozen": 6, "scratch": 6, "taught": 6}
+        "teacher": 4, "trained": 6, "frozen": 6, "scratch": 6, "taught": 6, "trained-normed": 6}
     assert systems["trained"]["seconds_heard"] == pytest.approx(8 * (4 * 0.5 + 2 * 0.3))
     assert systems["taught"]["seconds_heard"] == pytest.approx(8 * (4 * 0.5 + 2 * 0.3))  # the student's own hearing
     assert systems["teacher"]["fewer_steps"]
     assert not systems["trained"]["fewer_steps"]
-    assert all(system["wall_seconds"] > 0 and system["loss"] for system in systems.values())
+    assert all(system["wall_seconds"] > 0 and bool(system["loss"]) == (system["of"] is None)
+               for system in systems.values())
     assert set(results["corpus"]) >= {"train", "test", "notes", "licences"}
     assert "<html" in (out / "report.html").read_text()
     assert not list((out / "systems").glob("*/checkpoints"))
+
+
+def test_a_system_that_is_only_tested_has_the_facts_of_its_models_and_figures_of_its_own(out: Path) -> None:
+    for one in results_of(out)["protocols"].values():
+        trained, normed = one["systems"]["trained"], one["systems"]["trained-normed"]
+        for fact in ("total_steps", "seconds_heard", "wall_seconds", "parameters", "head_drift_degrees"):
+            assert normed[fact] == trained[fact]
+        assert normed["of"] == "trained"
+        assert normed["scoring"]["cohort"]["norm"] == "s-norm"
+        assert trained["scoring"]["text"] == "cosine of whole crops"
+        assert normed["lengths"]["1"]["det"] != trained["lengths"]["1"]["det"]
+    assert not list((out / "systems").glob("trained-normed*"))
+    assert list((out / "systems").glob("trained-seed0-*/model.safetensors"))
 
 
 def test_head_drift(out: Path) -> None:

@@ -138,6 +138,48 @@ def test_seeds_are_trainings_of_their_own(tmp_path: Path) -> None:
         assert step.init is None or f"seed{step.seed}" in step.init.name
 
 
+TESTED: dict[str, Any] = {
+    **TINY["systems"],
+    "student-tta": {"of": "student", "about": "TTA", "scoring": {"embedding.name": "tta", "embedding.crops": 3}},
+    "student-norm": {"of": "student", "scoring": {"norm": {"name": "as-norm1"}}},
+    "teacher": {**TINY["systems"]["teacher"], "scoring": {"frontend.cmn": "none"}},
+    "teacher-norm": {"of": "teacher", "scoring": {"norm.name": "s-norm"}},
+}
+
+
+def test_a_system_may_be_another_one_s_models_scored_in_another_way(tmp_path: Path) -> None:
+    path = write(tmp_path, systems=TESTED, test={"lengths": [1], "scoring": {"measure": "distance"}})
+    study = load_study(path)
+    assert set(study.order()) == {"student", "teacher", "scratch"}
+    assert study.trained("student-tta") == study.trained("student") == "student"
+    assert study.total_steps("student-tta") == study.total_steps("student") == 6
+    tta, normed = study.scoring("student-tta"), study.scoring("teacher-norm")
+    assert (tta.measure, tta.embedding.name, tta.embedding.crops, tta.norm.name) == ("distance", "tta", 3, "none")
+    assert (normed.frontend.cmn, normed.norm.name) == ("none", "s-norm")  # laid over what it tests
+    assert study.scoring("student-norm").norm.name == "as-norm1"
+    assert study.scoring("scratch") == study.settings.test.scoring
+    assert study.scorings("student") == tuple(map(study.scoring, ("student", "student-tta", "student-norm")))
+    changed = load_study(path, changes={"systems.student-tta.scoring.embedding.crops": 4})
+    assert changed.scoring("student-tta").embedding.crops == 4
+
+
+def test_what_is_only_tested_trains_nothing(tmp_path: Path) -> None:
+    before = keys(write(tmp_path), tmp_path)
+    assert keys(write(tmp_path, systems=TESTED), tmp_path) == before
+    run = StudyRun(out=tmp_path, source=DataSource((tmp_path,), tmp_path), jobs=1, command="")
+    steps = plan(load_study(write(tmp_path, systems=TESTED)), run, "c")
+    assert {step.system: len(step.scorings) for step in steps} == {"teacher": 2, "student": 3, "scratch": 1}
+
+
+def test_tables_of_the_notes(tmp_path: Path) -> None:
+    table = {"columns": ["1", "full (TTA)"], "rows": {"a": [1.5, None], "b": None},
+             "more": [{"title": "minDCF", "digits": 4, "columns": ["5"], "rows": {"a": [0.2194]}}]}
+    found = load_study(write(tmp_path, notes_table=table)).settings.notes_table
+    assert found is not None
+    assert found.rows == {"a": (1.5, None), "b": None}
+    assert found.more[0].rows == {"a": (0.2194,)}
+
+
 def system(**changes: Any) -> dict[str, Any]:
     return {**TINY["systems"], "teacher": {**TINY["systems"]["teacher"], **changes}}
 
@@ -149,6 +191,16 @@ def system(**changes: Any) -> dict[str, Any]:
     ({"systems": system(steps=0)}, "steps: Input should be greater than or equal to 1"),
     ({"systems": system(crop="9x")}, "crop: '9x'"),
     ({"systems": system(set={"optimiser.lrr": 1})}, "did you mean 'lr'"),
+    ({"systems": system(steps=None)}, "steps is missing"),
+    ({"systems": system(of="student")}, "systems.teacher: crop: a system with `of` is only tested"),
+    ({"systems": {**TESTED, "x": {"of": "studnt"}}}, "systems.x.of: no system 'studnt'; did you mean 'student'"),
+    ({"systems": {**TESTED, "x": {"of": "student-tta"}}}, "'student-tta' is only tested; .* 'student'"),
+    ({"systems": {**TESTED, "x": {"start": "student-tta", "steps": 1, "crop": "1s"}}}, "x.start: 'student-tta' is"),
+    ({"systems": {**TESTED, "x": {"of": "student", "scoring": {"nrm.name": "s-norm"}}}},
+     "systems.x.scoring: unknown key 'nrm'; did you mean 'norm'"),
+    ({"systems": system(scoring={"norm.name": "as-norm"})}, "systems.teacher.scoring: .* did you mean 'as-norm"),
+    ({"test": {"scoring": {"embeding": {}}}}, "unknown key 'test.scoring.embeding'; did you mean 'embedding'"),
+    ({"notes_table": {"columns": [], "rows": {}, "more": [{"columns": ["1"], "rows": {"a": []}}]}}, "more.0: row a"),
     ({"systems": {"a/b": TINY["systems"]["teacher"]}}, "a/b"),
     ({"systems": {"..": TINY["systems"]["teacher"]}}, "pattern"),
     ({"systems": {}}, "systems"),

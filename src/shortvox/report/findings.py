@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shortvox.report.scoring import voiceless_points
 from shortvox.report.views import (
     SHORT_LIMIT,
     View,
@@ -60,7 +61,7 @@ def at_a_glance(views: Sequence[View]) -> list[str]:
             f"At {_names([length_label(length) for length in ordered])} more than 20\u00a0% of the test "
             "files are shorter than the length asked for and were used whole."
         )
-    return points
+    return points + voiceless_points(views)
 
 
 def _answer(view: View) -> tuple[str, str] | None:

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from shortvox.files import write_text
-from shortvox.report import curves, dots, figures, findings, tables
+from shortvox.report import curves, dots, figures, findings, scoring, tables
 from shortvox.report.svg import GLYPHS, SERIES, Chart
 from shortvox.report.views import (
     MISSING,
@@ -72,6 +72,8 @@ def render(results: Mapping[str, Any]) -> str:
         charts=charts(views),
         costs=costs(views[0]) if views else [],
         shared=lambda key: shared_value(results, views, key),
+        ways=scoring.ways(views),
+        within_crops=scoring.within_crops(views),
         settings=as_yaml(results.get("settings")),
         indicative=any(view.indicative for view in views),
     )
@@ -129,9 +131,18 @@ def groups(
     return [group for group in made if group["grids"]]
 
 
-def notes_of(results: Mapping[str, Any], views: tuple[View, ...]) -> tables.Grid | None:
-    table = shared_value(results, views, "notes_table")
-    return tables.notes_grid(table) if table and table.get("rows") else None
+def notes_of(results: Mapping[str, Any], views: tuple[View, ...]) -> list[dict[str, Any]]:
+    """The research notes' tables: title, words and figures of each."""
+    first = shared_value(results, views, "notes_table")
+    return [
+        {
+            "title": table.get("title") or "EER % in the research notes",
+            "about": table.get("about") or "",
+            "grid": tables.notes_grid(table),
+        }
+        for table in ([first, *(first.get("more") or ())] if first else ())
+        if table.get("rows")
+    ]
 
 
 def seed_rows(view: View) -> list[tuple[str, str, list[str]]]:

@@ -186,9 +186,11 @@ OTHER_QUESTIONS: tuple[tuple[str, str, Callable[[View], Grid]], ...] = (
 
 
 def notes_grid(table: Mapping[str, Any]) -> Grid:
-    """The research notes' own figures, percent, with their best per column marked as ours is."""
+    """The research notes' own figures, with their best per column marked as ours is; rows of null were planned."""
     names = tuple(str(name) for name in table.get("columns") or ())
-    rows = table.get("rows") or {}
+    rows = {name: row or [] for name, row in (table.get("rows") or {}).items()}
+    planned = {name for name, row in rows.items() if not any(finite(value) is not None for value in row)}
+    digits = int(table.get("digits") or 2)
     lowest: list[float | None] = []
     for position in range(len(names)):
         found = [finite(row[position]) for row in rows.values() if position < len(row)]
@@ -197,13 +199,18 @@ def notes_grid(table: Mapping[str, Any]) -> Grid:
 
     def cell(row: list[Any], position: int) -> Cell:
         value = finite(row[position]) if position < len(row) else None
-        return Cell(number(value), best=value is not None and value == lowest[position])
+        return Cell(number(value, digits), best=value is not None and value == lowest[position])
 
     return Grid(
         "System",
         tuple(Column(length_label(name)) for name in names),
         tuple(
-            Row(str(name), None, tuple(cell(row, position) for position in range(len(names))))
+            Row(
+                str(name),
+                None,
+                tuple(cell(row, position) for position in range(len(names))),
+                ("planned",) if name in planned else (),
+            )
             for name, row in rows.items()
         ),
     )

@@ -91,8 +91,8 @@ def _facts(
         "parameters": parameter_count(models[trained, 0].backbone),
         "head_drift_degrees": float(np.mean(drifts)) if drifts else None,
         "head_drift_seeds": drifts,
-        "loss": first["loss"],
-        "validation": first["validation"],
+        "loss": first["loss"] if trained == name else [],
+        "validation": first["validation"] if trained == name else [],
     }
 
 
