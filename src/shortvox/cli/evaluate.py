@@ -81,11 +81,12 @@ def evaluate(
         raise ConfigError(f"--by: no column '{by}' in the manifest{nearest_name(by, everything.columns())}")
     tested = everything if trials is None else named_in(trials, everything)
     listed = None if trials is None else read_trials(trials, tested)
-    data = TrainingData.open(tested, audio_cache(cache, out / "audio"))
+    audio = audio_cache(cache, out / "audio")
+    data = TrainingData.open(tested, audio)
     test = TestSet.make(data, settings, listed)
     others = None
     if cohort:
-        others = open_cohort(cohort, settings.scoring.cohort.utterances, audio_cache(cache, out))
+        others = open_cohort(cohort, settings.scoring.cohort.utterances, audio)
         refuse_overlap(others.corpus, data.corpus, "in the cohort and in the test")
     fitted = {folder: calibrated(one, folder, settings.scoring, settings, cohort=others)
               for folder, one in loaded.items()}

@@ -49,14 +49,18 @@ def train_and_calibrate(
     init: Path | None = None,
     resume: bool = False,
     test: TestSettings | None = None,
+    cache: Path | None = None,
     on_step: OnStep | None = None,
 ) -> SpeakerModel:
-    """Train a model folder; with validation speakers, fit its calibration for the protocols and lengths of `test`."""
+    """Train a model folder; with validation speakers, fit its calibration for the protocols and lengths of `test`.
+
+    `cache` keeps the validation speakers' embeddings, for calibrations of other ways of scoring.
+    """
     validator = None
     if validation is not None:
         validator = Validator(validation, utterances=settings.validation.utterances)
     model = train(settings, train_data, out, init=init, resume=resume, validate=validator, on_step=on_step)
     if validation is None or not leads():
         return model
-    write_json(out / "calibration.json", calibrate(model, validation, test or TestSettings()))
+    write_json(out / "calibration.json", calibrate(model, validation, test or TestSettings(), cache=cache))
     return load_model(out).to(chosen_device(settings.device))

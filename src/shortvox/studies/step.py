@@ -88,6 +88,7 @@ def run_step(step: Step, messages: Queue[tuple[str, int, Any]]) -> None:
             init=step.init,
             resume=True,
             test=test_settings,
+            cache=step.cache,
             on_step=report,
         )
         test = step.source.test_set(data, test_settings)
