@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from shortvox.models.layers import BatchNorm, TimeDelay, masked_mean, mean_and_sd
+from shortvox.models import layers
+from shortvox.models.layers import BatchNorm, SqueezeExcitation, TimeDelay, instance_norm, masked_mean, mean_and_sd
 
 LENGTHS = torch.tensor([9, 1, 5])
 
@@ -29,6 +30,27 @@ def test_batch_norm_leaves_padding_out_of_its_statistics() -> None:
     ours.eval()
     torchs.eval()
     torch.testing.assert_close(own(ours(values, LENGTHS)), torchs(own(values)))
+
+
+def test_batch_norm_of_planes_counts_every_band() -> None:
+    ours, torchs = BatchNorm(4), nn.BatchNorm1d(4)
+    planes = 2 + 3 * torch.randn(3, 9, 5, 4)
+    torch.testing.assert_close(own(ours(planes, LENGTHS)).flatten(0, 1), torchs(own(planes).flatten(0, 1)))
+    torch.testing.assert_close(ours.running_mean, torchs.running_mean)
+    torch.testing.assert_close(ours.running_var, torchs.running_var)
+
+
+@pytest.mark.parametrize("shape", [(3, 9, 4), (3, 9, 5, 4)])
+def test_batch_norm_over_ranks_is_the_one_of_a_rank_that_is_alone(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = 2 + 3 * torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    alone, together = BatchNorm(4), BatchNorm(4)
+    expected = own(alone(values, LENGTHS))
+    monkeypatch.setattr(layers, "rank_count", lambda: 2)
+    monkeypatch.setattr(layers, "sum_over_ranks", lambda values: values)
+    torch.testing.assert_close(own(together(values, LENGTHS)), expected)
+    torch.testing.assert_close(together.running_var, alone.running_var)
 
 
 def test_batch_norm_without_lengths_is_torchs() -> None:
@@ -86,3 +108,20 @@ def test_weighted_statistics() -> None:
     mean, sd = mean_and_sd(frames(), None, weights)
     torch.testing.assert_close(mean, (weights * frames()).sum(1))
     torch.testing.assert_close(sd.square(), (weights * frames().square()).sum(1) - mean.square(), rtol=1e-3, atol=1e-4)
+
+
+def test_instance_norm_is_over_own_frames_and_takes_one_frame() -> None:
+    normal = instance_norm(frames(), LENGTHS)
+    for row, length in ((0, 9), (2, 5)):
+        alone = frames()[row, :length]
+        torch.testing.assert_close(normal[row, :length], (alone - alone.mean(0)) / alone.std(0, correction=0))
+    assert (normal[1, :1] == 0).all()
+
+
+def test_squeeze_excitation_of_planes_is_that_of_their_average_over_bands() -> None:
+    excitation = SqueezeExcitation(4, bottleneck=2)
+    planes = torch.randn(3, 9, 5, 4)
+    for lengths in (None, LENGTHS):
+        gate = excitation(planes, lengths) / planes
+        expected = excitation(planes.mean(2), lengths) / planes.mean(2)
+        torch.testing.assert_close(gate[:, 0, 0], expected[:, 0], rtol=1e-4, atol=1e-5)

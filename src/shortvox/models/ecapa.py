@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shortvox.models.backbone import Backbone, backbone
-from shortvox.models.layers import BatchNorm, TimeDelay, limit_gradient, masked_mean
+from shortvox.models.layers import BatchNorm, SqueezeExcitation, TimeDelay, limit_gradient
 from shortvox.models.maps import Maps, Scales
 from shortvox.models.pooling import AttentiveStatistics
 
@@ -22,19 +22,6 @@ class TdnnBlock(nn.Module):
 
     def forward(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
         return self.norm(functional.relu(self.delay(frames, lengths)), lengths)
-
-
-class SqueezeExcitation(nn.Module):
-    """Rescale channels by a gate computed from their mean over time (Hu et al., 2018)."""
-
-    def __init__(self, channels: int, *, bottleneck: int) -> None:
-        super().__init__()
-        self.squeeze = nn.Linear(channels, bottleneck)
-        self.excite = nn.Linear(bottleneck, channels)
-
-    def forward(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
-        gate = torch.sigmoid(self.excite(functional.relu(self.squeeze(masked_mean(frames, lengths)))))
-        return frames * gate[:, None]
 
 
 class SeRes2Block(nn.Module):

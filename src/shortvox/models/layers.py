@@ -2,6 +2,7 @@
 
 Channels come last, so a convolution of width one is a plain linear layer and a wider one is a linear layer over
 spliced frames: the time-delay layer as Waibel et al. (1989) and Kaldi define it, and one matrix product on any device.
+Where a shape says (batch, frames, …), planes (batch, frames, bands, channels) go through as well.
 """
 
 from __future__ import annotations
@@ -18,17 +19,19 @@ GRADIENT_LIMIT = 1e4  # far above any gradient of a sane training
 
 
 def masked(frames: Tensor, lengths: Tensor | None) -> Tensor:
-    """(batch, frames, channels) with the padding set to zero."""
+    """(batch, frames, …) with the padding set to zero."""
     if lengths is None:
         return frames
-    return torch.where(frame_mask(lengths, frames.shape[1])[:, :, None], frames, 0.0)
+    own = frame_mask(lengths, frames.shape[1])
+    return torch.where(own.reshape(own.shape + (1,) * (frames.dim() - 2)), frames, 0.0)
 
 
 def masked_mean(frames: Tensor, lengths: Tensor | None) -> Tensor:
-    """(batch, frames, channels) -> (batch, channels), over each row's own frames."""
+    """(batch, frames, …) -> (batch, …), over each row's own frames."""
     if lengths is None:
         return frames.mean(dim=1)
-    return masked(frames, lengths).sum(dim=1) / lengths.to(frames.dtype)[:, None]
+    counts = lengths.to(frames.dtype).reshape(-1, *[1] * (frames.dim() - 2))
+    return masked(frames, lengths).sum(dim=1) / counts
 
 
 def mean_and_sd(frames: Tensor, lengths: Tensor | None, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -46,6 +49,15 @@ def mean_and_sd(frames: Tensor, lengths: Tensor | None, weights: Tensor | None =
         mean = (weights * frames).sum(dim=1)
         square = (weights * (frames - mean[:, None]).square()).sum(dim=1)
     return mean, square.clamp_min(VARIANCE_FLOOR).sqrt()
+
+
+def instance_norm(frames: Tensor, lengths: Tensor | None) -> Tensor:
+    """(batch, frames, channels) with mean 0 and sd 1 over each row's own frames; one frame becomes zeros.
+
+    Ulyanov et al., 2016, without learnt scale. Padding is left as it falls.
+    """
+    mean, sd = mean_and_sd(frames, lengths)
+    return (frames - mean[:, None]) / sd[:, None]
 
 
 def limit_gradient(frames: Tensor) -> Tensor:
@@ -78,6 +90,23 @@ class TimeDelay(nn.Module):
         return self.linear(torch.cat(shifts, dim=2))
 
 
+class SqueezeExcitation(nn.Module):
+    """Rescale channels by a gate computed from their mean over time, and over bands (Hu et al., 2018)."""
+
+    def __init__(self, channels: int, *, bottleneck: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(channels, bottleneck)
+        self.excite = nn.Linear(bottleneck, channels)
+
+    def forward(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(batch, frames, channels) or (batch, frames, bands, channels), the same shape out."""
+        mean = masked_mean(frames, lengths)
+        if mean.dim() == 3:
+            mean = mean.mean(dim=1)
+        gate = torch.sigmoid(self.excite(functional.relu(self.squeeze(mean))))
+        return frames * gate.reshape(len(gate), *[1] * (frames.dim() - 2), -1)
+
+
 class BatchNorm(nn.Module):
     """Batch normalisation over (…, channels) whose statistics leave out padding and, on several ranks, span them all.
 
@@ -102,31 +131,30 @@ class BatchNorm(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, values: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """(batch, channels) or (batch, frames, channels); lengths (batch,) mask the latter's statistics."""
+        """(batch, channels) or (batch, frames, …, channels); lengths (batch,) mask the latter's statistics."""
         learning = self.training and not self.frozen
-        rows = values.reshape(-1, values.shape[-1])
         if learning and rank_count() > 1:
-            return self._synchronised(rows, values, lengths)
-        if learning and lengths is not None and values.dim() == 3:
+            return self._synchronised(values, lengths)
+        if learning and lengths is not None and values.dim() > 2:
             own = frame_mask(lengths, values.shape[1])
             result = values.new_zeros(values.shape)
             result[own] = self._normalise(values[own], learning).to(result.dtype)
             return result
-        return self._normalise(rows, learning).reshape(values.shape)
+        return self._normalise(values, learning)
 
-    def _normalise(self, rows: Tensor, learning: bool) -> Tensor:
+    def _normalise(self, values: Tensor, learning: bool) -> Tensor:
+        rows = values.reshape(-1, values.shape[-1])
         if learning and rows.shape[0] == 1:  # one row has no variance: use what was learnt so far
             learning = False
         return functional.batch_norm(
             rows, self.running_mean, self.running_var, self.weight, self.bias, learning, self.momentum, self.eps
-        )
+        ).reshape(values.shape)
 
-    def _synchronised(self, rows: Tensor, values: Tensor, lengths: Tensor | None) -> Tensor:
+    def _synchronised(self, values: Tensor, lengths: Tensor | None) -> Tensor:
         """Statistics over all ranks, differentiable, on CPU and GPU alike (torch's own needs a GPU)."""
-        if lengths is not None and values.dim() == 3:
-            weight = frame_mask(lengths, values.shape[1]).reshape(-1, 1).float()
-        else:
-            weight = rows.new_ones(rows.shape[0], 1, dtype=torch.float32)
+        rows = values.reshape(-1, values.shape[-1])
+        weight = values.new_ones(values.shape[:-1], dtype=torch.float32)
+        weight = masked(weight, lengths if values.dim() > 2 else None).reshape(-1, 1)
         wide = rows.float()
         sums = torch.cat([weight.sum(0), (wide * weight).sum(0)])
         total = sum_over_ranks(sums)

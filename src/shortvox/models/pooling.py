@@ -11,25 +11,31 @@ from shortvox.models.layers import BatchNorm, mean_and_sd
 
 
 class AttentiveStatistics(nn.Module):
-    """Channel- and context-dependent attentive statistics pooling (Desplanques et al., 2020).
+    """Channel-dependent attentive statistics pooling: (batch, frames, channels) -> (batch, 2 channels).
 
-    (batch, frames, channels) -> (batch, 2 channels): weighted mean and standard deviation. The attention sees each
-    frame beside the utterance's own mean and standard deviation.
+    Weighted mean and standard deviation. The attention sees each frame beside the utterance's own mean and standard
+    deviation (Desplanques et al., 2020); without `context` it sees the frame alone and has no tanh (Okabe et al., 2018,
+    as in the "H / ASP" layout of Kwon et al., 2021).
     """
 
-    def __init__(self, channels: int, *, attention: int = 128) -> None:
+    def __init__(self, channels: int, *, attention: int = 128, context: bool = True) -> None:
         super().__init__()
         # One linear layer over [frame, mean, sd]; the last two are the same for all frames, so their part is
         # computed once per utterance.
         self.frame = nn.Linear(channels, attention)
-        self.context = nn.Linear(2 * channels, attention, bias=False)
+        self.context = nn.Linear(2 * channels, attention, bias=False) if context else None
         self.norm = BatchNorm(attention)
         self.score = nn.Linear(attention, channels)
 
     def forward(self, maps: Tensor, lengths: Tensor | None = None) -> Tensor:
-        context = torch.cat(mean_and_sd(maps, lengths), dim=1).to(maps.dtype)
-        hidden = functional.relu(self.frame(maps) + self.context(context)[:, None])
-        scores = self.score(torch.tanh(self.norm(hidden, lengths))).float()
+        hidden = self.frame(maps)
+        if self.context is None:
+            hidden = self.norm(functional.relu(hidden), lengths)
+        else:
+            context = torch.cat(mean_and_sd(maps, lengths), dim=1).to(maps.dtype)
+            hidden = functional.relu(hidden + self.context(context)[:, None])
+            hidden = torch.tanh(self.norm(hidden, lengths))
+        scores = self.score(hidden).float()
         if lengths is not None:
             scores = scores.masked_fill(~frame_mask(lengths, maps.shape[1])[:, :, None], float("-inf"))
         return torch.cat(mean_and_sd(maps, lengths, weights=scores.softmax(dim=1)), dim=1)
