@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import torch
 from rich.table import Table
 
 from shortvox.cli.options import AsJson, table_console
@@ -12,7 +13,8 @@ from shortvox.models import backbone, parameter_count
 
 def models(as_json: AsJson = False) -> None:
     """List the backbones with their parameters and embedding sizes."""
-    made = {name: backbone[name]() for name in backbone}
+    with torch.device("meta"):  # shapes without numbers: tens of millions of parameters would take seconds to draw
+        made = {name: backbone[name]() for name in backbone}
     rows = {
         name: {"parameters": parameter_count(network), "dim": network.dim, "bands": network.bands,
                "about": (backbone[name].__doc__ or "").strip()}
