@@ -24,6 +24,7 @@ from shortvox.files import write_json
 from shortvox.memory import tune_allocator
 from shortvox.studies.data import DataSource
 from shortvox.training.settings import TrainSettings
+from shortvox.training.trainer import OnStep
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,35 @@ def step_key(settings: TrainSettings, corpus: str, *, parent: str | None, teache
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def do_step(step: Step, report: OnStep) -> None:
+    """Train, calibrate, embed the test crops; `report(done, steps, status)` hears how far it is."""
+    settings = parse(TrainSettings, step.settings, step.system)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    data = step.source.open()
+    test_settings = parse(TestSettings, step.test, "test")
+    model = train_and_calibrate(
+        settings,
+        data.train,
+        data.validation,
+        step.folder,
+        init=step.init,
+        resume=True,
+        test=test_settings,
+        cache=step.cache,
+        on_step=report,
+    )
+    test = step.source.test_set(data, test_settings)
+    report(settings.steps, settings.steps, "embedding the test crops")
+    for scoring in step.scorings:
+        make_scorer(model, parse(ScoringSettings, scoring, step.system), test, test_settings, cohort=data.train,
+                    cache=step.cache)
+    shutil.rmtree(step.folder / "checkpoints", ignore_errors=True)
+    write_json(step.folder / "step.json", {"system": step.system, "seed": step.seed, "key": step.key})
+
+
 def run_step(step: Step, messages: Queue[tuple[str, int, Any]]) -> None:
-    """Body of a worker process. Reports ("step", …), ("done", …) or ("failed", one line)."""
+    """Body of a worker process. Puts (name, steps done, status), and last (name, -1, how it ended)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and asks each worker to stop
     tune_allocator()
     parent = os.getppid()
@@ -75,29 +103,7 @@ def run_step(step: Step, messages: Queue[tuple[str, int, Any]]) -> None:
         messages.put((name, done, status))
 
     try:
-        settings = parse(TrainSettings, step.settings, name)
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
-        data = step.source.open()
-        test_settings = parse(TestSettings, step.test, "test")
-        model = train_and_calibrate(
-            settings,
-            data.train,
-            data.validation,
-            step.folder,
-            init=step.init,
-            resume=True,
-            test=test_settings,
-            cache=step.cache,
-            on_step=report,
-        )
-        test = step.source.test_set(data, test_settings)
-        messages.put((name, settings.steps, "embedding the test crops"))
-        for scoring in step.scorings:
-            make_scorer(model, parse(ScoringSettings, scoring, name), test, test_settings, cohort=data.train,
-                        cache=step.cache)
-        shutil.rmtree(step.folder / "checkpoints", ignore_errors=True)
-        write_json(step.folder / "step.json", {"system": step.system, "seed": step.seed, "key": step.key})
+        do_step(step, report)
         messages.put((name, -1, "done"))
     except KeyboardInterrupt:
         messages.put((name, -1, "interrupted"))

@@ -1,0 +1,58 @@
+"""Every `voxceleb` preset as a dry run: the whole graph at full size, on a made VoxCeleb tree, for two steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from shortvox.cli.main import run
+from shortvox.studies.data import DataSource
+from shortvox.studies.results import study_results
+from shortvox.studies.runner import StudyRun, plan
+from shortvox.studies.step import Step, do_step
+from shortvox.studies.study import load_study, study_names
+from voices import RATE, voice
+
+SPEAKERS, VIDEOS = 7, 2
+
+
+@pytest.fixture(scope="module")
+def voxceleb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus imported from `wav/id10001/video/00001.wav` and so on."""
+    source, corpus = tmp_path_factory.mktemp("voxceleb"), tmp_path_factory.mktemp("corpora") / "vox1"
+    rng = np.random.default_rng(3)
+    for speaker in range(SPEAKERS):
+        for video in range(VIDEOS):
+            path = source / "wav" / f"id1000{speaker}" / f"video{video}" / "00001.wav"
+            path.parent.mkdir(parents=True)
+            soundfile.write(path, voice(speaker, rng.uniform(1.5, 2.5), rng), RATE, subtype="PCM_16")
+    assert run(["corpus", "import", "voxceleb", str(source), str(corpus)]) == 0
+    return corpus
+
+
+def shortened(step: Step) -> Step:
+    """Two steps of two crops. Only what costs time differs from the preset: bf16 is slow without hardware for it."""
+    settings = {**step.settings, "steps": 2, "batch": 2, "workers": 0, "precision": "fp32", "device": "cpu"}
+    return replace(step, settings=settings)
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_the_whole_graph_runs_for_two_steps(name: str, voxceleb: Path, tmp_path: Path) -> None:
+    changes = {"test.lengths": ["full", "1"], "test.crop_seeds": 1, "test.draws": 100}
+    study = load_study(name, preset="voxceleb", changes=changes)
+    source = DataSource((voxceleb,), tmp_path / "audio", validation_speakers=2)
+    run_ = StudyRun(out=tmp_path, source=source, jobs=1, command="")
+    data = source.open()
+    steps = [shortened(step) for step in plan(study, run_, data.train.corpus.fingerprint())]
+    for step in steps:
+        do_step(step, lambda *_: None)
+    test = source.test_set(data, study.settings.test)
+    results = study_results(study, steps, data, test, cache=run_.embeddings)
+    for protocol in results["protocols"].values():
+        assert list(protocol["systems"]) == list(study.settings.systems)
+        for system in protocol["systems"].values():
+            assert all(0 <= system["lengths"][length]["eer"] <= 1 for length in ("full", "1"))
