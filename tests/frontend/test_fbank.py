@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortvox.frontend.fbank import Fbank, frame_count
+from shortvox.frontend.fbank import Fbank, frame_count, whole_windows
 from shortvox.frontend.frontend import FrontEnd, FrontEndSettings
 from voices import voice
 
@@ -43,8 +43,13 @@ def test_agrees_with_kaldi(samples: int, bands: int) -> None:
 @settings(max_examples=25, deadline=None)
 @given(samples=st.integers(80, 6000), seed=st.integers(0, 1000))
 def test_agrees_with_kaldi_at_any_length(samples: int, seed: int) -> None:
+    """But for bands 80 dB below the loudest of their frame, where Kaldi is up to 0.002 off the figure of float64."""
     waveform = voice(seed % 6, samples / 16000, np.random.default_rng(seed))
-    assert np.abs(ours(waveform, 80) - reference(waveform, 80)).max() < 1e-3
+    computed, expected = ours(waveform, 80), reference(waveform, 80)
+    audible = expected > expected.max(axis=1, keepdims=True) - np.log(10) * 8
+    assert np.abs(computed - expected)[audible].max() < 1e-3
+    signal, _ = whole_windows(torch.from_numpy(waveform).double()[None], None)
+    assert np.abs(computed - Fbank(bands=80).double().log_mel(signal)[0].numpy()).max() < 1e-3
 
 
 def test_frame_counts() -> None:
