@@ -133,6 +133,14 @@ def test_mistakes_are_told_before_training(data: TrainingData, tmp_path: Path) -
         parse(TrainSettings, {"augment": {"kinds": ["music"]}}, "train.yaml")
 
 
+def test_a_damaged_file_of_a_bank_is_named(tmp_path: Path, data: TrainingData) -> None:
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    for name, one in (("noise", "noise"), ("rirs", "reverb")):
+        made = augmenter(data, kinds=(one,), **{name: (tmp_path,)})
+        with pytest.raises(ConfigError, match=r"^augment: .*broken\.wav"):
+            made(data.store.read(0, 0, CROP), 0, np.random.default_rng(0))
+
+
 def test_a_bank_keeps_the_files_used_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(4):
         soundfile.write(tmp_path / f"{number}.aiff", np.full(100, 0.1 * (number + 1)), 16000)

@@ -73,6 +73,9 @@ def test_results_report_and_models_are_there(out: Path) -> None:
     assert set(results) >= {
         "title", "about", "protocols", "corpus", "notes_table", "settings", "command", "version", "date", "synthetic"}
     assert set(results["protocols"]) == {"full-short", "short-short"}
+    for figures in results["protocols"].values():  # each stands on its own
+        assert figures["command"] == results["command"]
+        assert figures["corpus"]["test"] == results["corpus"]["test"]
     systems = results["protocols"]["full-short"]["systems"]
     assert list(systems) == list(STUDY["systems"])  # type: ignore[call-overload]
     assert {name: system["total_steps"] for name, system in systems.items()} == {

@@ -30,7 +30,7 @@ from shortvox.corpora.stats import corpus_facts
 from shortvox.errors import ConfigError, ModelError
 from shortvox.evaluation.calibrate import calibrated
 from shortvox.evaluation.cohort import NO_COHORT, open_cohort, refuse_overlap
-from shortvox.evaluation.evaluate import System
+from shortvox.evaluation.evaluate import System, on_its_own
 from shortvox.evaluation.evaluate import evaluate as evaluate_systems
 from shortvox.evaluation.protocols import parse_lengths
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
@@ -104,6 +104,7 @@ def evaluate(
         "version": __version__,
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
+    on_its_own(results)
     write_json(out / "results.json", results)
     write_report(results, out / "report.html")
     note(f"results.json and report.html written to {out}")

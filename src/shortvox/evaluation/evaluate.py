@@ -135,6 +135,13 @@ def _seed_scores(scorer: Scorer, how: Protocol, length: str) -> _SeedScores:
     )
 
 
+def on_its_own(results: dict[str, Any]) -> dict[str, Any]:
+    """With several protocols, each one's object gets `corpus` and `command` too, so that it can stand on its own."""
+    for figures in results.get("protocols", {}).values():
+        figures |= {"corpus": dict(results["corpus"]), "command": results["command"]}
+    return results
+
+
 def _one_protocol(
     how: Protocol,
     facts: Mapping[str, Mapping[str, Any]],

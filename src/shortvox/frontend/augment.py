@@ -116,7 +116,10 @@ class Bank:
         audio = self._recent.pop(number, None)
         if audio is None:
             path = self.paths[number]
-            audio = read_audio(path, duration=LONGEST_NOISE if probe(path).seconds > LONGEST_NOISE else None)
+            try:
+                audio = read_audio(path, duration=LONGEST_NOISE if probe(path).seconds > LONGEST_NOISE else None)
+            except AudioError as error:
+                raise ConfigError(f"augment: {error}") from None
             self._held += audio.nbytes
         self._recent[number] = audio
         while self._held > KEPT_BYTES and len(self._recent) > 1:
@@ -125,10 +128,7 @@ class Bank:
 
     def crop(self, samples: int, rng: np.random.Generator) -> np.ndarray:
         """A random stretch of a random file, wrapped where the file is shorter."""
-        try:
-            audio = self.load(int(rng.integers(len(self.paths))))
-        except AudioError as error:
-            raise ConfigError(f"augment: {error}") from None
+        audio = self.load(int(rng.integers(len(self.paths))))
         start = int(rng.integers(len(audio)))
         return np.take(audio, np.arange(start, start + samples), mode="wrap")
 

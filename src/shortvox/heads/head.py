@@ -49,7 +49,7 @@ class Head(nn.Module):
 
     def scale_rows(self, rows: Tensor) -> Tensor:
         """Unit rows (n, dim) at the length that this head's own rows have."""
-        return rows * self.weight.detach().norm(dim=1).mean()
+        return rows.to(self.weight) * self.weight.detach().norm(dim=1).mean()
 
 
 head: Registry[type[Head]] = Registry("head")

@@ -19,6 +19,7 @@ from rich.progress import Progress
 
 from shortvox.config import write_yaml
 from shortvox.errors import ShortvoxError
+from shortvox.evaluation.evaluate import on_its_own
 from shortvox.files import ensure_writable, write_json, write_text
 from shortvox.progress import note, progress_bar
 from shortvox.report.render import write_report
@@ -73,6 +74,7 @@ def run_study(study: Study, run: StudyRun) -> dict[str, Any]:
             "command": run.command,
             "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         }
+        on_its_own(results)
         results["corpus"] |= {
             "notes": [*run.notes, *([told] if told else [])],
             "licences": [dict(entry) for entry in run.licences],

@@ -93,11 +93,11 @@ def train(
         if settings.batch % (place.ranks * settings.accumulate):
             raise ConfigError(f"batch: {settings.batch} cannot be dealt to {place.ranks} ranks in "
                               f"{settings.accumulate} parts each; choose a multiple")
-        source = load_model(init) if init else None
+        source = load_model(init).to(place.device) if init else None
         teachers = _load_teachers(settings)
         _check_folder(out, settings, data, source, teachers, resume, place)
         if resume and (out / "config.yaml").exists():
-            return load_model(out)
+            return load_model(out).to(place.device)
         model = _initial_model(settings, data, source).to(place.device)
         freeze_head(model, settings.transfer)
         trained = _run(settings.heard(), data, model, teachers, out, place, interrupt, validate, on_step)
@@ -134,7 +134,7 @@ def _run(
     loader = DataLoader(
         Relay(batches), batch_size=None, sampler=range(done.step, settings.steps), num_workers=settings.workers
     )
-    tracker = Tracker(out, enabled=settings.tensorboard and place.leads)
+    tracker = Tracker(out, enabled=settings.tensorboard and place.leads, done=done.step)
     average_from = settings.steps - round(settings.average * settings.steps)
     clock = time.monotonic()
     learner.train()

@@ -52,7 +52,7 @@ def transfer(
     positions = torch.tensor([row[name] for name in kept], dtype=torch.long)
     state = dict(source.head.state_dict())
     for name in source.head.rows:
-        state[name] = _with_rows(state[name][positions], len(missing))
+        state[name] = _with_rows(state[name].cpu()[positions], len(missing))
     model.head.load_state_dict(state)
     computed = [*names] if how.rows == "centroids" else missing
     if computed and source.head.rows:
