@@ -141,7 +141,8 @@ class Needs:
         heard = {changed: {piece for crop in crops for view in hear.pieces(crop) for piece in view}
                  for changed, crops in whole.items()}
         pieces = {changed: sorted(heard[changed].difference(crops)) for changed, crops in whole.items()}
-        lengths = (FULL,) if scoring.cohort.duration == "full" else dict.fromkeys((FULL, *settings.names()))
+        cut = scoring.cohort.duration != "full" and norm[scoring.norm.name].needs_cohort
+        lengths = dict.fromkeys((FULL, *settings.names())) if cut else (FULL,)
         own = {length: cohort.crops(length, repeat=repeat) for length in lengths} if cohort else {}
         return cls(whole, pieces, own)
 
