@@ -12,7 +12,7 @@ from shortvox.corpora.corpus import Corpus
 from shortvox.training.data import TrainingData
 from voices import make_voices
 
-# The same examples at every run, so that a red run is a change's doing; `--hypothesis-profile explore` draws new ones. How
+# The same examples at every run, so that red means a change; `--hypothesis-profile explore` draws new ones. How
 # long an example may take says nothing where tests share their cores with other work.
 hypothesis.settings.register_profile("shortvox", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=1000)

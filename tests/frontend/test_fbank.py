@@ -43,7 +43,7 @@ def test_agrees_with_kaldi(samples: int, bands: int) -> None:
 @settings(max_examples=25, deadline=None)
 @given(samples=st.integers(80, 6000), seed=st.integers(0, 1000))
 def test_agrees_with_kaldi_at_any_length(samples: int, seed: int) -> None:
-    """In the bands within 60 dB of the loudest of their frame; the quieter ones hold what rounding leaves of the loud ones."""
+    """In the bands within 60 dB of the loudest of their frame; quieter ones hold what rounding leaves of the loud."""
     waveform = voice(seed % 6, samples / 16000, np.random.default_rng(seed))
     computed, expected = ours(waveform, 80), reference(waveform, 80)
     audible = expected > expected.max(axis=1, keepdims=True) - np.log(10) * 6

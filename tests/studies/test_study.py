@@ -128,6 +128,25 @@ def test_teachers_are_systems_that_come_first(tmp_path: Path) -> None:
     assert keys(path, elsewhere) == before  # a folder's name decides nothing
 
 
+def test_studies_with_one_store_share_what_is_done(tmp_path: Path) -> None:
+    def placed(**changes: Any) -> dict[str, Path]:
+        run = StudyRun(out=tmp_path / "out", store=tmp_path / "store", jobs=1, command="",
+                       source=DataSource((tmp_path,), tmp_path))
+        return {step.system: step.folder for step in plan(load_study(path, changes=changes), run, "c")}
+
+    path = write(tmp_path)
+    scratch = placed()["scratch"]
+    assert scratch.parent == tmp_path / "store" / "systems"
+    other = scratch.with_name(scratch.name.replace("scratch", "baseline"))
+    other.mkdir(parents=True)
+    assert placed()["scratch"] == scratch  # what another study has only begun is its own affair
+    (other / "step.json").write_text("{}")
+    assert placed()["scratch"] == other
+    assert placed(T=5)["scratch"].name.startswith("scratch-seed0-")
+    scratch.mkdir()
+    assert placed()["scratch"] == scratch  # begun here before, and continued
+
+
 def test_seeds_are_trainings_of_their_own(tmp_path: Path) -> None:
     run = StudyRun(out=tmp_path, source=DataSource((tmp_path,), tmp_path), jobs=1, command="")
     steps = plan(load_study(write(tmp_path), changes={"seeds": 2}), run, "c")

@@ -22,6 +22,7 @@ from shortvox.studies.study import list_studies, load_study
 
 Folders = Annotated[list[Path] | None, typer.Option("--corpus", help="Corpus folder; may be given several times.")]
 OUT = "Folder for models, results.json and report.html; work already done in it is reused."
+STORE = "Folder for decoded audio, trainings and embeddings, by default --out; studies given the same one share them."
 Jobs = Annotated[int, typer.Option(min=0, help="Trainings at a time; 0: one per CPU core, at most 2, or 1 on a GPU.")]
 
 
@@ -29,6 +30,7 @@ def study(
     name: Annotated[str, typer.Argument(help="A study's name, the path of a study's YAML file, or 'list'.")],
     corpus: Folders = None,
     out: Annotated[Path | None, typer.Option(help=OUT)] = None,
+    store: Annotated[Path | None, typer.Option(help=STORE, show_default=False)] = None,
     preset: Annotated[str | None, typer.Option(help="A preset of the study, such as small.")] = None,
     test_corpus: Annotated[list[Path] | None, typer.Option(help="Corpora to test on, instead of a split.")] = None,
     test_speakers: Annotated[Path | None, typer.Option(help="File with the speakers to test on.")] = None,
@@ -52,14 +54,14 @@ def study(
     chosen = load_study(name, preset=preset, changes=changes)
     source = DataSource(
         corpora=tuple(corpus),
-        cache=audio_cache(cache, out / "audio"),
+        cache=audio_cache(cache, (store or out) / "audio"),
         test_corpora=tuple(test_corpus or ()),
         test_speakers=test_speakers,
         trials=trials,
         share=chosen.settings.test_speakers,
         validation_speakers=chosen.settings.train.validation.speakers,
     )
-    run = StudyRun(out=out, source=source, jobs=_jobs(jobs), command=command_line(), scores=scores)
+    run = StudyRun(out=out, store=store, source=source, jobs=_jobs(jobs), command=command_line(), scores=scores)
     _show(run_study(chosen, run), out, as_json)
 
 

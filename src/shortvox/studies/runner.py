@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -33,20 +33,34 @@ PATIENCE = 60.0  # seconds that a worker has to write its checkpoint when asked 
 
 @dataclass(frozen=True)
 class StudyRun:
-    """What is done where: everything that a run needs beside the study itself."""
+    """What is done where: everything that a run needs beside the study itself.
+
+    Results go to `out`, trainings and embeddings to `store`, which studies may share, one at a time.
+    """
 
     out: Path
     source: DataSource
     jobs: int
     command: str
+    store: Path | None = None  # `out` itself
     synthetic: bool = False
     notes: tuple[str, ...] = ()
     licences: tuple[Mapping[str, Any], ...] = ()
     scores: bool = False  # write score files too
 
     @property
+    def home(self) -> Path:
+        return self.store or self.out
+
+    @property
     def embeddings(self) -> Path:
-        return self.out / "embeddings"
+        return self.home / "embeddings"
+
+    def folder(self, system: str, seed: int, key: str) -> Path:
+        """Where the training of this key is; another study may have done it under another system's name."""
+        own = self.home / "systems" / f"{system}-seed{seed}-{key}"
+        others = sorted(own.parent.glob(f"*-seed{seed}-{key}"))
+        return own if own.exists() else next(filter(is_done, others), own)
 
 
 def run_study(study: Study, run: StudyRun) -> dict[str, Any]:
@@ -55,8 +69,10 @@ def run_study(study: Study, run: StudyRun) -> dict[str, Any]:
     Trainings already done with the same settings, data and ancestors are reused. Raises ShortvoxError when a training
     fails, after the others that were running have written their checkpoints.
     """
-    ensure_writable(run.out)
-    with _only_one(run.out):
+    with ExitStack() as only_one:
+        for folder in {run.out, run.home}:
+            ensure_writable(folder)
+            only_one.enter_context(_only_one(folder))
         data = run.source.open()
         test = run.source.test_set(data, study.settings.test)  # a bad trial list must fail before hours of training
         if (told := run.source.validation_note(data)) is not None:
@@ -100,7 +116,7 @@ def plan(study: Study, run: StudyRun, corpus: str) -> list[Step]:
                 system=name,
                 seed=seed,
                 settings=settings.model_dump(mode="json"),
-                folder=run.out / "systems" / f"{name}-seed{seed}-{key}",
+                folder=run.folder(name, seed, key),
                 key=key,
                 init=by_system[own.start].folder if own.start else None,
                 needs=tuple(by_system[needed].folder for needed in own.needs),
@@ -215,12 +231,11 @@ def _name(step: Step) -> str:
 
 
 @contextmanager
-def _only_one(out: Path) -> Iterator[None]:
+def _only_one(folder: Path) -> Iterator[None]:
     """Refuse a second run in the same folder."""
-    with (out / ".lock").open("w") as handle:
+    with (folder / ".lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise ShortvoxError(f"{out}: another run is working in this folder; wait for it or choose another --out"
-                                ) from None
+            raise ShortvoxError(f"{folder}: another run is working in this folder; choose another or wait") from None
         yield
