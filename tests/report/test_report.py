@@ -18,7 +18,8 @@ from shortvox.errors import ShortvoxError
 from shortvox.report.figures import spread_out
 from shortvox.report.findings import at_a_glance, lead
 from shortvox.report.render import render, write_report
-from shortvox.report.tables import difference_grid, eer_grid, notes_grid, results_table
+from shortvox.report.tables import difference_grid, eer_grid, notes_grid
+from shortvox.report.terminal import results_table
 from shortvox.report.views import headline_pair, number, p_value, views_of
 
 

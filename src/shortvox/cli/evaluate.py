@@ -42,7 +42,7 @@ from shortvox.models.embedding import embed_crops, whole
 from shortvox.models.folder import SpeakerModel, load_model, read_history
 from shortvox.progress import note, progress_bar
 from shortvox.report.render import write_report
-from shortvox.report.tables import results_table
+from shortvox.report.terminal import results_table
 from shortvox.training.data import TrainingData
 from shortvox.training.distributed import chosen_device
 

@@ -15,7 +15,7 @@ from shortvox.config import parse_assignments
 from shortvox.demo.voices import prepare_demo_voices
 from shortvox.errors import ConfigError
 from shortvox.progress import note
-from shortvox.report.tables import results_table
+from shortvox.report.terminal import results_table
 from shortvox.studies.data import DataSource
 from shortvox.studies.runner import StudyRun, run_study
 from shortvox.studies.study import list_studies, load_study

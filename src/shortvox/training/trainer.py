@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,22 +24,16 @@ from shortvox.config import read_yaml, write_yaml
 from shortvox.errors import ConfigError, ModelError, ShortvoxError
 from shortvox.files import ensure_writable, write_json, write_text
 from shortvox.models.folder import SpeakerModel, load_model, load_tensors, save_model, tensors_of, write_card
-from shortvox.progress import note
 from shortvox.training.batches import Batch, Relay, TrainingBatches, speaker_names
 from shortvox.training.centroids import FOLLOWING, utterance_centroids
-from shortvox.training.checkpoint import (
-    Checkpoint,
-    load_latest,
-    load_optimiser,
-    optimiser_tensors,
-    save_checkpoint,
-)
+from shortvox.training.checkpoint import load_latest, save_checkpoint
 from shortvox.training.data import TrainingData
 from shortvox.training.distributed import Placement, placement
 from shortvox.training.interrupt import Interruptible
 from shortvox.training.learner import Learner
 from shortvox.training.optim import learning_rate, make_optimiser
 from shortvox.training.settings import TrainSettings
+from shortvox.training.state import Progress, accumulate, restore, snapshot
 from shortvox.training.tracking import Tracker
 from shortvox.training.transfer import freeze_head, transfer
 
@@ -48,24 +41,6 @@ Validate = Callable[[SpeakerModel], dict[str, float]]
 OnStep = Callable[[int, int, str], None]
 AVERAGE_EVERY = 5  # steps between the weights that go into the average
 LOG_EVERY = 10
-
-
-@dataclass
-class Progress:
-    """What a training has done so far; goes into every checkpoint as JSON."""
-
-    step: int
-    seconds_heard: float
-    wall_seconds: float
-    wrapped: int
-    averaged: int
-    recent: list[float]
-    loss: list[tuple[int, float]]
-    validation: list[dict[str, float]]
-
-    @classmethod
-    def start(cls) -> Progress:
-        return cls(0, 0.0, 0.0, 0, 0, [], [], [])
 
 
 def train(
@@ -125,7 +100,7 @@ def _run(
     done = Progress.start()
     latest = load_latest(out / "checkpoints")
     if latest is not None:
-        done = _restore(latest, learning, optimiser, average)
+        done = restore(latest, learning, optimiser, average)
     parallel = DistributedDataParallel(learner) if place.ranks > 1 else learner
     rows = FOLLOWING[settings.transfer.refresh](model, data, settings)
     batches = TrainingBatches(
@@ -157,7 +132,7 @@ def _run(
         done.wrapped += int(wrapped)
         done.recent.append(loss)
         if done.step > average_from and (settings.steps - done.step) % AVERAGE_EVERY == 0:
-            _accumulate(average, tensors_of(learning), done)
+            accumulate(average, tensors_of(learning), done)
         if done.step % LOG_EVERY == 0 or done.step == settings.steps:
             done.loss.append((done.step, round(sum(done.recent) / len(done.recent), 5)))
             tracker.write(done.step, {"loss": done.loss[-1][1], "learning rate": rate})
@@ -170,7 +145,7 @@ def _run(
             on_step(done.step, settings.steps, _status(done, loss))
         if not ending and place.leads and (stop or _due(done.step, settings.checkpoint_every)):
             done.wall_seconds, clock = done.wall_seconds + time.monotonic() - clock, time.monotonic()
-            save_checkpoint(out / "checkpoints", done.step, _snapshot(learning, optimiser, average, done))
+            save_checkpoint(out / "checkpoints", done.step, snapshot(learning, optimiser, average, done))
         if not ending and stop:
             return None
     done.wall_seconds += time.monotonic() - clock
@@ -269,45 +244,6 @@ def _load_teachers(settings: TrainSettings) -> dict[str, SpeakerModel]:
         if teacher.model is None:
             raise ConfigError(f"teachers.{name}.model: no model folder is given")
     return {name: load_model(teacher.model) for name, teacher in settings.teachers.items() if teacher.model}
-
-
-def _snapshot(
-    learning: Mapping[str, nn.Module],
-    optimiser: torch.optim.Optimizer,
-    average: dict[str, Tensor],
-    done: Progress,
-) -> Checkpoint:
-    tensors = {f"model.{name}": tensor for name, tensor in tensors_of(learning).items()}
-    tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
-    tensors |= {f"optimiser.{name}": tensor for name, tensor in optimiser_tensors(optimiser).items()}
-    return Checkpoint(tensors, {"progress": vars(done), "threads": torch.get_num_threads()})
-
-
-def _restore(
-    latest: Checkpoint,
-    learning: Mapping[str, nn.Module],
-    optimiser: torch.optim.Optimizer,
-    average: dict[str, Tensor],
-) -> Progress:
-    load_tensors(learning, latest.part("model"))
-    load_optimiser(optimiser, latest.part("optimiser"))
-    here = tensors_of(learning)
-    average.update({name: tensor.to(here[name].device) for name, tensor in latest.part("average").items()})
-    threads = latest.state["threads"]
-    if threads != torch.get_num_threads():
-        note(f"resuming with {torch.get_num_threads()} threads a training begun with {threads}: the result will be "
-             "as good, but not the same bit for bit")
-    return Progress(**latest.state["progress"])
-
-
-def _accumulate(average: dict[str, Tensor], tensors: dict[str, Tensor], done: Progress) -> None:
-    """Running mean of the weights."""
-    done.averaged += 1
-    for name, tensor in tensors.items():
-        if name not in average:
-            average[name] = tensor.clone()
-        else:
-            average[name].lerp_(tensor, 1 / done.averaged)
 
 
 def _status(done: Progress, loss: float) -> str:
