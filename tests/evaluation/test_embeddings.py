@@ -11,15 +11,8 @@ from scipy import signal
 from shortvox.evaluation import embeddings
 from shortvox.evaluation.embeddings import band_limited, embed
 from shortvox.models.embedding import Crop
-from shortvox.models.folder import ModelSettings, SpeakerModel
+from shortvox.models.folder import SpeakerModel
 from shortvox.training.data import TrainingData
-
-
-@pytest.fixture(scope="module")
-def model() -> SpeakerModel:
-    torch.manual_seed(0)
-    return SpeakerModel.fresh(ModelSettings(backbone="ecapa-64"), ("a", "b")).eval()
-
 
 CROPS = [Crop(0, 1000, 8000), Crop(1, 0, 8000), Crop(0, 1000, 8000), Crop(2, 5, 4000)]
 

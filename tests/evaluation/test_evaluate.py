@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from shortvox.config import parse
 from shortvox.corpora.utterance import Utterance
@@ -20,16 +19,10 @@ from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
 from shortvox.evaluation.trials import Trials
 from shortvox.models.embedding import centre, embed_crops, whole
-from shortvox.models.folder import ModelSettings, SpeakerModel
+from shortvox.models.folder import SpeakerModel
 from shortvox.training.data import TrainingData
 
 SETTINGS = TestSettings(lengths=("full", "2", "1"), draws=100, crop_seeds=2)
-
-
-@pytest.fixture(scope="module")
-def model() -> SpeakerModel:
-    torch.manual_seed(0)
-    return SpeakerModel.fresh(ModelSettings(backbone="ecapa-64"), ("a", "b")).eval()
 
 
 @pytest.fixture(scope="module")

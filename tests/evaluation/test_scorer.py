@@ -25,7 +25,7 @@ from shortvox.evaluation.scorer import Scorer, make_scorer
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
 from shortvox.models.embedding import Crop, embed_crops, whole
-from shortvox.models.folder import ModelSettings, SpeakerModel
+from shortvox.models.folder import SpeakerModel
 from shortvox.training.data import TrainingData
 from voices import make_voices
 
@@ -38,12 +38,6 @@ def scoring(**changes: Any) -> ScoringSettings:
 
 
 TTA = scoring(embedding={"name": "tta", "crops": 4, "frames": 60})
-
-
-@pytest.fixture(scope="module")
-def model() -> SpeakerModel:
-    torch.manual_seed(0)
-    return SpeakerModel.fresh(ModelSettings(backbone="ecapa-64"), ("a", "b")).eval()
 
 
 @pytest.fixture(scope="module")

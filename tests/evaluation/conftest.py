@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from shortvox.models.folder import ModelSettings, SpeakerModel
+
+
+@pytest.fixture(scope="package")
+def model() -> SpeakerModel:
+    """Untrained, in evaluation mode."""
+    torch.manual_seed(0)
+    return SpeakerModel.fresh(ModelSettings(backbone="ecapa-64"), ("a", "b")).eval()
