@@ -246,7 +246,7 @@ def test_how_scores_were_made_is_told() -> None:
     assert "no speech in some crops of frozen-fc (7 of 390 at 1 s)" in text.replace("\u00a0", " ")
 
 
-def test_the_notes_may_have_several_tables_and_rows_that_were_only_planned() -> None:
+def test_the_notes_may_have_several_tables_and_rows_without_a_figure() -> None:
     results = sample.small()
     results["notes_table"] |= {
         "columns": ["1", "full (TTA)"], "rows": {"a": [8.5, 2.1], "b": None},
@@ -254,7 +254,7 @@ def test_the_notes_may_have_several_tables_and_rows_that_were_only_planned() -> 
     }
     text = Page(render(results)).text
     assert "The research notes’ own tables" in text
-    for words in ("full (TTA)", "b planned", "Printed elsewhere, on other data.", "minDCF", "0.2194", "Second."):
+    for words in ("full (TTA)", "b no figure", "Printed elsewhere, on other data.", "minDCF", "0.2194", "Second."):
         assert words in text
 
 
@@ -264,7 +264,7 @@ def test_no_figure_is_a_dash() -> None:
     grid = eer_grid(views_of(results)[0])
     assert grid.rows[1].cells[-1].value == "–" and grid.rows[1].cells[-1].small == ""
     assert notes_grid(results["notes_table"]).rows[-1].cells[0].value == "–"
-    assert notes_grid(results["notes_table"]).rows[-1].tags == ("planned",)
+    assert notes_grid(results["notes_table"]).rows[-1].tags == ("no figure",)
     assert [number(value) for value in (None, float("nan"), float("inf"), "x", True, -0.001, -1.5)] == [
         "–",
         "–",

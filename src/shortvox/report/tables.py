@@ -180,11 +180,11 @@ OTHER_QUESTIONS: tuple[tuple[str, str, Callable[[View], Grid]], ...] = (
 
 
 def notes_grid(table: Mapping[str, Any]) -> Grid:
-    """The research notes' own figures, with their best per column marked as ours is; rows of null were planned."""
+    """The research notes' own figures, with their best per column marked as ours is; those without any are marked."""
     names = tuple(str(name) for name in table.get("columns") or ())
     rows = {name: row or [] for name, row in (table.get("rows") or {}).items()}
-    planned = {name for name, row in rows.items() if not any(finite(value) is not None for value in row)}
-    digits = int(table.get("digits") or 2)
+    without = {name for name, row in rows.items() if not any(finite(value) is not None for value in row)}
+    digits = int(table.get("digits", 2))
     lowest: list[float | None] = []
     for position in range(len(names)):
         found = [finite(row[position]) for row in rows.values() if position < len(row)]
@@ -193,7 +193,8 @@ def notes_grid(table: Mapping[str, Any]) -> Grid:
 
     def cell(row: list[Any], position: int) -> Cell:
         value = finite(row[position]) if position < len(row) else None
-        return Cell(number(value, digits), best=value is not None and value == lowest[position])
+        own = 0 if value is None else len(f"{value:g}".partition(".")[2])
+        return Cell(number(value, max(digits, own)), best=value is not None and value == lowest[position])
 
     return Grid(
         "System",
@@ -203,7 +204,7 @@ def notes_grid(table: Mapping[str, Any]) -> Grid:
                 str(name),
                 None,
                 tuple(cell(row, position) for position in range(len(names))),
-                ("planned",) if name in planned else (),
+                ("no figure",) if name in without else (),
             )
             for name, row in rows.items()
         ),

@@ -56,13 +56,13 @@ class SystemSettings(Settings):
 
 
 class NotesTable(Settings):
-    """The research notes' own figures, percent EER unless `title` says otherwise. A row of null was only planned."""
+    """The research notes' own figures, percent EER unless `title` says otherwise. A row of null has none."""
 
     title: str = ""
     about: str = ""
     columns: tuple[str, ...]
     rows: dict[str, tuple[float | None, ...] | None]
-    digits: int = Field(2, ge=0, le=4)
+    digits: int = Field(2, ge=0, le=4, description="decimals at least")
     more: tuple[NotesTable, ...] = Field((), description="further tables of the notes")
 
     @model_validator(mode="after")
