@@ -119,6 +119,7 @@ def shared(synthetic: bool = False) -> dict[str, Any]:
         "title": "Does freezing the classifier head help short speech?",
         "about": "A model trained on 2 s crops is adapted to 1 s crops, head trained or frozen. TEST DATA.",
         "synthetic": synthetic,
+        "headline": {"a": "frozen-fc", "b": "from-teacher"},
         "corpus": {
             "train": {
                 "speakers": 451,

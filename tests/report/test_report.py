@@ -300,6 +300,7 @@ def compared(
     difference = difference if a == "frozen-fc" else -difference
     return {
         "protocol": "full-short",
+        "headline": {"a": "frozen-fc", "b": "from-teacher"},
         "trials": {"speakers": speakers},
         "systems": {name: {"lengths": {"1": {"eer": eer}}} for name, eer in eers.items()},
         "comparisons": [
@@ -364,8 +365,9 @@ def test_main_pair_leads_the_differences_the_way_round_it_is_asked() -> None:
     assert row.cells[-1].value == f"{expected:+.2f}".replace("-", "−")
     (named,) = views_of({**sample.one_protocol(), "headline": {"a": "scratch-2s", "b": "continued"}})
     assert headline_pair(named) == ("scratch-2s", "continued")
-    (other,) = views_of({"systems": {"frozen-fc": {}, "baseline": {}}})
-    assert headline_pair(other) is None
+    for headline in (None, {"a": "frozen-fc", "b": "gone"}):
+        (other,) = views_of({"systems": {"frozen-fc": {}, "baseline": {}}, "headline": headline})
+        assert headline_pair(other) is None
 
 
 def test_labels_are_pushed_apart_and_keep_their_order() -> None:

@@ -70,6 +70,7 @@ def test_a_study_is_a_file(tmp_path: Path) -> None:
     assert study.total_steps("student") == 6
     scratch = study.training("scratch", 3)
     assert (scratch.seed, scratch.steps, scratch.crop, scratch.optimiser.lr) == (3, 6, "0.5-1s", 0.01)
+    assert (scratch.begin, study.training("student", 3).begin) == (0, 4)
 
 
 def test_presets_and_changes(tmp_path: Path) -> None:

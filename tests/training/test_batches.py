@@ -36,6 +36,7 @@ def test_a_batch_is_a_pure_function_of_the_step(data: TrainingData, crop: str, s
         assert same(batches[step], again[step])
     assert same(later, batches[3])
     assert not same(batches[0], make(data, crop=crop, sampler=sampler, seed=1)[0])
+    assert same(make(data, crop=crop, sampler=sampler, begin=3)[0], batches[3])
 
 
 @pytest.mark.parametrize("crop", ["50f", "full"])

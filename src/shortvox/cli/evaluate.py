@@ -21,7 +21,6 @@ from shortvox.cli.options import (
     Set,
     audio_cache,
     command_line,
-    short_name,
     table_console,
 )
 from shortvox.config import nearest_name, override_all, parse, parse_assignments
@@ -154,18 +153,19 @@ def _check_cohort(settings: TestSettings, cohort: list[Path] | None) -> None:
 
 def _unique(folder: Path, folders: list[Path]) -> str:
     """The folder's name, or its whole path where two have the same name."""
-    names = [short_name(each) for each in folders]
+    names = [each.resolve().name for each in folders]
     if len({each.resolve() for each in folders}) < len(folders):
         raise ModelError("--model: the same folder was given twice")
-    return short_name(folder) if names.count(short_name(folder)) == 1 else str(folder)
+    name = folder.resolve().name
+    return name if names.count(name) == 1 else str(folder)
 
 
 def _system(model: SpeakerModel, folder: Path) -> System:
     known = read_history(folder)
     return System(
         models=(model,),
-        facts={"total_steps": known.get("step"), "seconds_heard": known.get("seconds_heard"),
-               "wall_seconds": known.get("wall_seconds"), "fewer_steps": False,
-               "parameters": parameter_count(model.backbone), "head_drift_degrees": None,
+        facts={"about": "", "total_steps": known.get("step"), "seconds_heard": known.get("seconds_heard"),
+               "wall_seconds": known.get("wall_seconds"), "wrapped_files": known.get("wrapped"), "fewer_steps": False,
+               "parameters": parameter_count(model.backbone), "head_drift_degrees": None, "head_drift_seeds": None,
                "loss": known.get("loss", []), "validation": known.get("validation", [])},
     )

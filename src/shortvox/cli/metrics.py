@@ -68,8 +68,6 @@ def _as_table(figures: dict[str, Any], title: str) -> Table:
 
 def _plot_det(table: ScoreTable, path: Path) -> None:
     """The DET curve on probit axes, as SVG."""
-    from shortvox.evaluation.detplot import (
-        write_det,  # matplotlib takes a second to import, and only this needs it
-    )
+    from shortvox.evaluation.detplot import write_det  # matplotlib takes a second to import, and only this needs it
 
-    write_det({"": (table.score, table.label)}, path)
+    write_det(table.score, table.label, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import sys
 from pathlib import Path
@@ -45,7 +44,3 @@ def command_line() -> str:
     return shlex.join(["shortvox" if program.startswith(("__main__", "pytest")) else program, *sys.argv[1:]])
 
 
-def short_name(folder: Path) -> str:
-    """A name for a model folder: its own, or, for a name that says nothing, its path's hash too."""
-    name = folder.resolve().name
-    return name or hashlib.sha256(str(folder).encode()).hexdigest()[:8]

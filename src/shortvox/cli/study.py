@@ -48,6 +48,8 @@ def study(
         return
     if not corpus or out is None:
         raise ConfigError(f"study {name}: give --corpus DIR (once or more) and --out DIR")
+    if test_corpus and test_speakers:
+        raise ConfigError(f"study {name}: give --test-corpus or --test-speakers, not both")
     changes = parse_assignments(set_ or [])
     if seeds is not None:
         changes["seeds"] = seeds

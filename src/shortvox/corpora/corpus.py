@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from shortvox.corpora.manifest import MANIFEST, STANDARD, read_manifest, write_manifest
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError
@@ -51,6 +53,13 @@ class Corpus:
         for position, u in enumerate(self.utterances):
             positions[u.speaker].append(position)
         return {speaker: tuple(own) for speaker, own in positions.items()}
+
+    def spread(self, most: int) -> list[tuple[int, ...]]:
+        """Positions of at most `most` utterances of each speaker, evenly over their order and so over sessions."""
+        return [
+            tuple(own[i] for i in np.linspace(0, len(own) - 1, min(most, len(own))).round().astype(int))
+            for own in self.by_speaker().values()
+        ]
 
     def index(self) -> dict[str, int]:
         """Position of each utterance id."""

@@ -30,8 +30,8 @@ class Cohort:
 
     @classmethod
     def of(cls, data: TrainingData, utterances: int) -> Cohort:
-        """At most `utterances` of each speaker, evenly spread over the corpus's order and so over its sessions."""
-        chosen = chosen_utterances(data.corpus, utterances)
+        """At most `utterances` of each speaker."""
+        chosen = data.corpus.spread(utterances)
         owner = [number for number, own in enumerate(chosen) for _ in own]
         if len(chosen) < FEWEST_SPEAKERS:
             raise CorpusError(f"{data.corpus.name}: {len(chosen)} cohort speaker; a cohort needs at least two")
@@ -56,18 +56,10 @@ class Cohort:
         return unit_length(sums)
 
 
-def chosen_utterances(corpus: Corpus, utterances: int) -> list[tuple[int, ...]]:
-    """Positions of at most `utterances` of each speaker, speakers in order."""
-    return [
-        tuple(own[i] for i in np.linspace(0, len(own) - 1, min(utterances, len(own))).round().astype(int))
-        for own in corpus.by_speaker().values()
-    ]
-
-
 def open_cohort(folders: Sequence[Path], utterances: int, cache: Path | None) -> TrainingData:
     """What the cohort needs of some corpora, so that nothing else of them is decoded."""
     corpus = load_corpora(folders)
-    kept = {corpus.utterances[position].id for own in chosen_utterances(corpus, utterances) for position in own}
+    kept = {corpus.utterances[position].id for own in corpus.spread(utterances) for position in own}
     return TrainingData.open(corpus.select(lambda u: u.id in kept), cache)
 
 

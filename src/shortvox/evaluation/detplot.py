@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +14,13 @@ from shortvox.files import write_atomic
 TICKS = np.array([0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 80]) / 100
 
 
-def write_det(systems: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
-    """One curve for each name -> (scores (n,), labels (n,)), as SVG; Gaussian scores give straight lines."""
+def write_det(scores: np.ndarray, labels: np.ndarray, path: Path) -> None:
+    """The curve of scores (n,) with labels (n,), as SVG; Gaussian scores give a straight line."""
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.add_subplot()
     low, high = ndtri(TICKS[0] / 2), ndtri(0.9)
-    for name, (scores, labels) in systems.items():
-        curve = np.array(det_points(scores, labels)).clip(1e-6, 1 - 1e-6)
-        rate = f"EER {100 * eer(scores, labels):.2f} %"
-        axes.plot(*ndtri(curve.T), label=f"{name}: {rate}" if name else rate)
+    curve = np.array(det_points(scores, labels)).clip(1e-6, 1 - 1e-6)
+    axes.plot(*ndtri(curve.T), label=f"EER {100 * eer(scores, labels):.2f} %")
     axes.plot([low, high], [low, high], color="0.8", linewidth=0.8, zorder=0)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks(ndtri(TICKS), [f"{100 * tick:g}" for tick in TICKS])

@@ -24,8 +24,7 @@ class Validator:
     """`validator(model)` -> EER at 1 s and at full length (full x short, centre crops) over held-out speakers."""
 
     def __init__(self, data: TrainingData, *, utterances: int) -> None:
-        kept = {position for positions in data.corpus.by_speaker().values() for position in positions[:utterances]}
-        names = {data.corpus.utterances[position].id for position in kept}
+        names = {data.corpus.utterances[position].id for own in data.corpus.spread(utterances) for position in own}
         self.data = data.select(lambda utterance: utterance.id in names)
         self.trials = make_trials(self.data.corpus, seed=0, max_nontarget=20_000)
 

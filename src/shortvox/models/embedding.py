@@ -53,8 +53,8 @@ def embed_crops(
     the whole utterance, and the frames of the crop (`fbank.frame_bounds`) are taken from it: windows at the crop's
     edges, mean normalisation and VAD then know what lies outside, as where features are made before files are cut.
 
-    `transform` changes each waveform after it was read, keeping its length; `on_batch` hears how many crops each batch
-    finished.
+    `transform` changes each waveform after it was read, in the context "file" keeping its length; `on_batch` hears how
+    many crops each batch finished.
     """
     result = np.empty((len(crops), model.backbone.dim), dtype=np.float32)
     training = model.backbone.training

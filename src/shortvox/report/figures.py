@@ -90,17 +90,13 @@ def _lines(view: View, figure: FigureOf) -> list[tuple[int, str, Points]]:
 
 
 def eer_by_length(view: View, name: str) -> Chart | None:
-    return (
-        by_length(
-            view,
-            name,
-            lambda system, length: _hundred(view.eer(system, length)),
-            "EER, %",
-            "Equal error rate by length of test speech",
-            intervals=True,
-        )
-        if view.lengths
-        else None
+    return by_length(
+        view,
+        name,
+        lambda system, length: _hundred(view.eer(system, length)),
+        "EER, %",
+        "Equal error rate by length of test speech",
+        intervals=True,
     )
 
 

@@ -59,7 +59,7 @@ def at_a_glance(views: Sequence[View]) -> list[str]:
         ordered = sorted(short, key=lambda length: -(finite_length(length) or 0.0))
         points.append(
             f"At {_names([length_label(length) for length in ordered])} more than 20\u00a0% of the test "
-            "files are shorter than the length asked for and were used whole."
+            "files are shorter than the length asked for."
         )
     return points + voiceless_points(views)
 

@@ -20,7 +20,6 @@ from shortvox.report.views import (
     finite,
     length_label,
     number,
-    p_value,
     percent,
     views_of,
 )
@@ -47,15 +46,13 @@ def render(results: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=percent,
         number=number,
         length_name=length_label,
-        p=p_value,
         hours=hours,
         plain=plain,
         svg=Markup,
     )
-    environment.globals.update(glyph=glyph, series=lambda position: f"s{position % SERIES + 1}", missing=MISSING)
+    environment.globals.update(glyph=glyph, series=lambda position: f"s{position % SERIES + 1}")
     page = environment.get_template("report.html").render(
         css=Markup((HERE / "report.css").read_text(encoding="utf-8")),
         results=results,

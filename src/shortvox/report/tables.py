@@ -65,7 +65,6 @@ def grid(
     figure: Callable[[Measured], Any],
     text: Callable[[Any], str] = percent,
     small: Callable[[Measured], str] = lambda measured: "",
-    best: bool = True,
 ) -> Grid:
     """Systems down, lengths across. The lowest printed value of a column is its best, ties included."""
     figures = {
@@ -75,7 +74,7 @@ def grid(
     for length in view.lengths:
         found = [figures[name, length] for name in view.systems]
         known = [value for value in found if value is not None]
-        lowest[length] = text(min(known)) if best and len(known) > 1 else None
+        lowest[length] = text(min(known)) if len(known) > 1 else None
 
     def cell(name: str, length: str) -> Cell:
         printed = text(figures[name, length])

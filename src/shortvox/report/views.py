@@ -182,8 +182,7 @@ def views_of(results: Mapping[str, Any]) -> tuple[View, ...]:
 
 
 def headline_pair(view: View) -> tuple[str, str] | None:
-    """The two systems that the study is about: what `headline` names, or a frozen head against the trained one."""
+    """The two systems that the study is about, which `headline` names."""
     named = view.data.get("headline") or {}
-    frozen = next((name for name in view.systems if name.startswith("frozen")), "")
-    a, b = named.get("a", frozen), named.get("b", "from-teacher")
+    a, b = named.get("a"), named.get("b")
     return (str(a), str(b)) if {a, b} <= set(view.systems) else None

@@ -60,6 +60,7 @@ def study_results(
         "title": study.settings.title,
         "about": study.settings.about,
         **tested,
+        "headline": dict(zip("ab", study.settings.compare[0], strict=True)) if study.settings.compare else None,
         "corpus": {name: corpus_facts(side.corpus, side.store) if side else None for name, side in sides.items()},
         "notes_table": table.model_dump(mode="json") if table else None,
         "settings": settings,

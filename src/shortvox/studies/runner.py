@@ -70,8 +70,9 @@ def run_study(study: Study, run: StudyRun) -> dict[str, Any]:
     fails, after the others that were running have written their checkpoints.
     """
     with ExitStack() as only_one:
-        for folder in {run.out, run.home}:
+        for folder in (run.out, run.home):
             ensure_writable(folder)
+        for folder in {run.out.resolve(), run.home.resolve()}:
             only_one.enter_context(_only_one(folder))
         data = run.source.open()
         test = run.source.test_set(data, study.settings.test)  # a bad trial list must fail before hours of training

@@ -181,6 +181,7 @@ class Study:
             **self.settings.train.model_dump(),
             "seed": seed,
             "steps": self.steps(system),
+            "begin": self.total_steps(own.start) if own.start else 0,  # not over again what it heard before
             "crop": own.crop,
         }
         models = {f"teachers.{name}.model": (folders or {}).get(taught_by, Path(taught_by))

@@ -117,6 +117,7 @@ class TrainingBatches(Dataset[Batch]):
         return self.settings.steps
 
     def __getitem__(self, step: int) -> Batch:
+        step += self.settings.begin
         positions = self._positions(step)
         length = self.crop.samples(np.random.default_rng((self.settings.seed, 2, step)))
         cut = None if self.segmenter is None else self.segmenter.cut(

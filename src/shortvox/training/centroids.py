@@ -6,7 +6,8 @@ W_k = norm(mean_u norm(e(u))) over a speaker's whole utterances u, the research 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from torch.nn.functional import normalize
 from shortvox.models.embedding import embed_crops, whole
 from shortvox.models.folder import SpeakerModel
 from shortvox.ranks import gather_items
-from shortvox.training.batches import speaker_names
+from shortvox.training.batches import change_speed, speaker_names
 from shortvox.training.data import TrainingData
 from shortvox.training.settings import TrainSettings
 
@@ -23,16 +24,30 @@ Centroids = Callable[[SpeakerModel, Sequence[str]], Tensor]
 
 
 def utterance_centroids(data: TrainingData, *, most: int = 10) -> Centroids:
-    """Mean embedding of at most `most` whole utterances of each named speaker; speed variants use the plain speech."""
+    """Mean embedding of at most `most` whole utterances of each named speaker, a speed variant's at its speed."""
 
     def centroids(model: SpeakerModel, names: Sequence[str]) -> Tensor:
-        positions = data.corpus.by_speaker()
-        plain = [positions[name if name in positions else name.rpartition("#")[0]][:most] for name in names]
-        crops = [whole(data.store, position) for group in plain for position in group]
-        embeddings = torch.from_numpy(embed_crops(model, data.store, crops))
-        return torch.stack([part.mean(0) for part in embeddings.split([len(group) for group in plain])])
+        positions = dict(zip(data.corpus.speakers, data.corpus.spread(most), strict=True))
+        rows: dict[str, Tensor] = {}
+        voices = {name: _voice(name, positions) for name in names}
+        for speed in dict.fromkeys(speed for _, speed in voices.values()):
+            group = {name: positions[speaker] for name, (speaker, own) in voices.items() if own == speed}
+            crops = [whole(data.store, position) for chosen in group.values() for position in chosen]
+            transform = None if speed == 1.0 else partial(change_speed, speed=speed, samples=None)
+            embeddings = torch.from_numpy(embed_crops(model, data.store, crops, transform=transform))
+            parts = embeddings.split([len(chosen) for chosen in group.values()])
+            rows |= {name: part.mean(0) for name, part in zip(group, parts, strict=True)}
+        return torch.stack([rows[name] for name in names])
 
     return centroids
+
+
+def _voice(name: str, speakers: Container[str]) -> tuple[str, float]:
+    """The speaker and the speed of a row of W; a `#` may also belong to a speaker's own name."""
+    if name in speakers:
+        return name, 1.0
+    speaker, _, speed = name.rpartition("#")
+    return speaker, float(speed)
 
 
 class Rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ class StoreView:
     store: AudioStore
     positions: np.ndarray
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
         return self.store.lengths[self.positions]
 

@@ -145,6 +145,7 @@ class TeacherSettings(Settings):
 class TrainSettings(Settings):
     seed: int = Field(0, ge=0, lt=2**31)
     steps: int = Field(1000, ge=1)
+    begin: int = Field(0, ge=0, description="place of the first step in the order of data; a study sets it to go on")
     batch: int = Field(96, ge=2, description="crops per step over all ranks; speakers, with the balanced sampler")
     accumulate: int = Field(1, ge=1, description="parts that a rank's share of a step is cut into")
     crop: str = Field("2s", description="'2s' fixed, '1-2s' random per batch, 'full' utterances")
@@ -235,4 +236,6 @@ class TrainSettings(Settings):
         settings = self.model_dump(mode="json", exclude=bookkeeping)
         for teacher in settings["teachers"].values():
             del teacher["model"]
+        if not self.begin:
+            del settings["begin"]
         return settings

@@ -183,7 +183,7 @@ def _learn(
     total = 0.0
     parts = batch.split(settings.accumulate)
     for number, part in enumerate(parts):
-        generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + step) * 64 + number)
+        generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + settings.begin + step) * 64 + number)
         last = number == len(parts) - 1
         wait = nullcontext() if last or place.ranks == 1 else learner.no_sync()  # type: ignore[operator]
         with wait:
