@@ -32,6 +32,12 @@ def gather_items(values: Tensor) -> Tensor:
     return sum_over_ranks(gathered)
 
 
+def share_first(values: Tensor) -> None:
+    """The first rank's `values`, in place, on all ranks: what each computed may differ in the last bits."""
+    if rank_count() > 1:
+        dist.broadcast(values, 0)
+
+
 class _SumOverRanks(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, values: Tensor) -> Tensor:

@@ -251,6 +251,14 @@ def test_dual_teachers_without_weight_are_plain_training(data: TrainingData, tea
     assert not same(weights(tmp_path / "other"), weights(tmp_path / "plain"))
 
 
+@pytest.mark.parametrize("own", [{"cmn": "crop"}, {"loss": {"segments": 0.5}}, {"loss": {"aggregate": 1.0}}])
+def test_one_segment_with_anything_of_its_own_is_no_plain_crop(own: dict[str, Any]) -> None:
+    values = {"crop": "50f", "segments": {"length": "30f", "pick": "one"}}
+    assert parse(TrainSettings, values, "test").heard().segments is None
+    values["segments"] |= own
+    assert parse(TrainSettings, values, "test").heard().segments is not None
+
+
 def test_every_scheme_resumes_bit_for_bit(data: TrainingData, teacher: Path, tmp_path: Path) -> None:
     """Second head, projection, random segments, averages: all of it is in the checkpoint."""
     values = {
@@ -341,6 +349,11 @@ def test_ema_rows_move_by_the_momentum(data: TrainingData, teacher: Path) -> Non
     ({"segments": {"heads": "separate", "loss": {"segments": 0}}}, "heads: separate needs loss.segments"),
     ({"segments": {"loss": {"agregate": 1}}}, "did you mean 'aggregate'"),
     ({"segments": {"cmn": "crop"}, "model": {"frontend": {"vad": "sre16-v2"}}}, "needs model.frontend.vad=none"),
+    ({"segments": {"cmn": "crop"}, "model": {"frontend": {"cmn": "none"}}}, "cmn: crop needs model.frontend.cmn"),
+    ({"segments": {"heads": "separate"}, "transfer": {"head": "frozen"}}, "needs transfer.head=trained"),
+    ({"crop": "full", "sampler": "balanced"}, "sampler: balanced needs crops of one length"),
+    ({"model": {"head": {"name": "ap"}}, "sampler": "balanced", "transfer": {"head": "frozen"}},
+     "transfer.head: the loss ap has no row"),
     ({"teachers": {"long": {}}}, "teachers.long: there are no segments"),
     ({"teachers": {"a b": {}}}, "teachers"),
     ({"segments": {"length": "1s"}, "teachers": {"short": {"hears": "segments", "teaches": ["crop"]}}},

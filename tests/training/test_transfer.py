@@ -114,9 +114,12 @@ def test_a_trained_head_moves(data: TrainingData, teacher: Path, tmp_path: Path)
     assert not torch.equal(load_model(tmp_path).head.weight, load_model(teacher).head.weight)
 
 
-def test_a_frozen_head_needs_a_model_and_a_mistake_leaves_the_folder_free(data: TrainingData, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="a frozen head or norm needs a model"):
-        trainings.run({**PLAIN, "transfer": {"head": "frozen"}}, data, tmp_path)
+@pytest.mark.parametrize("how", [{"head": "frozen"}, {"freeze_norm": True}, {"rows": "centroids"}])
+def test_transfer_needs_a_model_and_a_mistake_leaves_the_folder_free(
+    how: dict[str, object], data: TrainingData, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="no model to start from"):
+        trainings.run({**PLAIN, "transfer": how}, data, tmp_path)
     trainings.run({**PLAIN, "steps": 1}, data, tmp_path)  # corrected, in the same folder
 
 

@@ -83,14 +83,6 @@ class SpeakerResampling:
 
         return weigh
 
-    def trial_weights(self, draw: int) -> np.ndarray:
-        """Weight (n,) of every trial in one draw, for any metric that takes weights."""
-        counts = self.counts[draw]
-        weights = np.empty(len(self.label))
-        weights[self.label] = counts[self.owner]
-        weights[~self.label] = counts[self.pairs].prod(axis=0)[self.pair]
-        return weights
-
 
 def draw_speakers(
     enrol: Sequence[Hashable] | np.ndarray,

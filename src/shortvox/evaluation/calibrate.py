@@ -73,6 +73,8 @@ def calibrated(
     wanted = set(settings.names())
     if validation is not None and not all(wanted <= set(fitted.get(name, ())) for name in settings.protocols):
         found = calibrate(model, validation, settings, scoring=scoring, cohort=cohort, cache=cache)
+        found["protocols"] = {**fitted, **{name: {**fitted.get(name, {}), **lengths}
+                                           for name, lengths in found["protocols"].items()}}
         write_json(path, found)
     return replace(model, calibration=found)
 

@@ -106,7 +106,7 @@ class Scorer:
         if self.cohort is not None:
             settings, speakers = self.scoring.norm, self.cohort.speakers
             name = effective_name(settings, speakers)
-            top = norm[settings.name].top(settings, speakers)
+            top = norm[settings.name].top(settings, speakers) if norm[settings.name].needs_cohort else None
             cohort = {"speakers": speakers, "utterances": len(self.cohort.positions), "norm": name, "top": top}
             if norm[settings.name].needs_cohort:
                 parts.append(f"{name} over {top} of {speakers} cohort speakers")

@@ -194,8 +194,6 @@ def _aliases(utterance: Utterance, root: Path) -> set[str]:
     if len(owner) > 1 and len(parts) >= len(owner) and parts[: len(owner) - 1] == owner[:-1]:
         # Several corpora at once prefix their ids; a published list does not.
         names.add("/".join(parts[len(owner) - 1 :]))
-    if utterance.start:
-        names = {utterance.id}  # a segment shares its file with others
     return names | {_without_suffix(name) for name in names}
 
 

@@ -62,9 +62,10 @@ class DataSource:
         held = len(data.validation.corpus.speakers) if data.validation else 0
         if held == self.validation_speakers:
             return None
-        calibration = "" if held else "; without any, figures that need calibration are missing"
-        return (f"{self.validation_speakers} validation speakers were asked for and {held} held out, because at most "
-                f"a quarter of the training speakers is{calibration}.")
+        calibration = "" if held else " Without any, figures that need calibration are missing."
+        return (f"{self.validation_speakers} validation speakers were asked for and {held} held out: at least "
+                f"{FEWEST_VALIDATION_SPEAKERS}, at most a quarter of the training speakers, and only such as have two "
+                f"utterances.{calibration}")
 
     def _split(self, corpus: Corpus) -> tuple[Corpus, Corpus]:
         if self.test_speakers is None:

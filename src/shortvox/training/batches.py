@@ -141,10 +141,9 @@ class TrainingBatches(Dataset[Batch]):
     def _seconds(self, own: np.ndarray, cut: Cut | None) -> float:
         """Speech that the student hears, in seconds."""
         whole = float(own.sum()) / SAMPLE_RATE
-        if cut is None:
-            return whole
-        segments = len(own) * cut.count * cut.frames * HOP / SAMPLE_RATE
-        return segments + (whole if "crop" in self.settings.branches() else 0.0)
+        segments = 0.0 if cut is None else len(own) * cut.count * cut.frames * HOP / SAMPLE_RATE
+        branches = self.settings.branches()
+        return whole * ("crop" in branches) + segments * bool(branches & {"segments", "aggregate"})
 
     def _positions(self, step: int) -> list[int]:
         """Utterance positions of the global batch; whole utterances are grouped with others of similar length."""

@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 
 from shortvox.models.embedding import embed_crops, whole
 from shortvox.models.folder import SpeakerModel
-from shortvox.ranks import gather_items
+from shortvox.ranks import gather_items, share_first
 from shortvox.training.batches import change_speed, speaker_names
 from shortvox.training.data import TrainingData
 from shortvox.training.settings import TrainSettings
@@ -76,6 +76,7 @@ class EpochRows(Rows):
         if step and step % self.every == 0:
             centroids = normalize(self.centroids(self.model, self.names))
             place_rows(self.model, self.names, self.model.head.scale_rows(centroids))
+            share_first(self.model.head.weight.data)
 
 
 class EmaRows(Rows):
@@ -93,6 +94,7 @@ class EmaRows(Rows):
         moved = normalize(self.momentum * normalize(weight) + (1 - self.momentum) * heard)
         spoke = torch.unique(labels)
         weight[spoke] = (moved * weight.norm(dim=1, keepdim=True))[spoke]
+        share_first(weight.data)
 
 
 FOLLOWING: dict[str, type[Rows]] = {"never": Rows, "epoch": EpochRows, "ema": EmaRows}

@@ -64,7 +64,7 @@ class TransferSettings(Settings):
 class SegmentLossSettings(Settings):
     """Weights of what a step with segments is scored by (METHODS: a, b, c, d), and of the whole crop beside them."""
 
-    aggregate: float | None = Field(None, ge=0, description="CE of the aggregate; null: 1, or 0 with one segment")
+    aggregate: float | None = Field(None, ge=0, description="CE of the aggregate; null: 1, or 0 where one is picked")
     segments: float = Field(1.0, ge=0, description="CE of each segment")
     cosine: float = Field(0.0, ge=0, description="1 - cos of each segment and the aggregate, which is not pulled")
     kl: float = Field(0.0, ge=0, description="KL of the aggregate's posterior to each segment's")
@@ -176,12 +176,16 @@ class TrainSettings(Settings):
     @model_validator(mode="after")
     def _fits_its_head(self) -> TrainSettings:
         name = self.model.head.name
+        if self.sampler == "balanced" and isinstance(parse_crop(self.crop), FullUtterance):
+            raise ValueError("sampler: balanced needs crops of one length in a batch, because whole utterances are "
+                             "grouped by length; set crop to a length such as 2s")
         if head[name].pairs and self.sampler != "balanced":
             raise ValueError(f"sampler: the loss {name} compares utterances of one speaker with each other; set "
                              "sampler=balanced")
         if not head[name].rows:
             asked = [key for key, wanted in (
                 ("segments.loss.kl", self.segments is not None and self.segments.loss.kl > 0),
+                ("transfer.head", self.transfer.head == "frozen"),
                 ("transfer.rows", self.transfer.rows == "centroids"),
                 ("transfer.refresh", self.transfer.refresh != "never"),
                 *((f"teachers.{teacher}.posterior", said.posterior > 0) for teacher, said in self.teachers.items()),
@@ -203,6 +207,11 @@ class TrainSettings(Settings):
         elif self.segments.cmn == "crop" and self.model.frontend.vad != "none":
             raise ValueError("segments.cmn: crop needs model.frontend.vad=none; a crop without its silence has no "
                              "frames to find a segment by")
+        elif self.segments.cmn == "crop" and self.model.frontend.cmn == "none":
+            raise ValueError("segments.cmn: crop needs model.frontend.cmn; a normalisation inside the network "
+                             "sees one segment at a time")
+        elif self.segments.heads == "separate" and self.transfer.head == "frozen":
+            raise ValueError("segments.heads: separate needs transfer.head=trained; two frozen heads are one")
         return self
 
     @property
@@ -218,12 +227,12 @@ class TrainSettings(Settings):
     def heard(self) -> TrainSettings:
         """These settings without what no loss term needs: teachers of no weight, a crop of which one segment is left.
 
-        A single segment of a crop that nobody hears is a crop of that length.
+        A single segment of a crop that nobody hears, with nothing else about it, is a crop of that length.
         """
         teachers = {name: teacher for name, teacher in self.teachers.items() if teacher.says_anything}
         settings = self.model_copy(update={"teachers": teachers})
         segments = self.segments
-        if segments is None or segments.pick == "all" or segments.loss.crop or teachers:
+        if segments is None or teachers or segments != SegmentSettings(length=segments.length, pick="one"):
             return settings
         return settings.model_copy(update={"crop": segments.length, "segments": None})
 

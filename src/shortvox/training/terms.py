@@ -16,7 +16,7 @@ from shortvox.training.teachers import Answer, Teacher
 
 @dataclass(frozen=True)
 class Heard:
-    """One step's embeddings by branch: crop and aggregate (batch, dim), segments (batch, segments, dim), of any length.
+    """One step's raw embeddings by branch: crop and aggregate (batch, dim), segments (batch, segments, dim).
 
     `answers` are what the teachers say, `progress` the share of training that is done.
     """

@@ -32,7 +32,7 @@ from shortvox.training.distributed import Placement, placement
 from shortvox.training.interrupt import Interruptible
 from shortvox.training.learner import Learner
 from shortvox.training.optim import learning_rate, make_optimiser
-from shortvox.training.settings import TrainSettings
+from shortvox.training.settings import TrainSettings, TransferSettings
 from shortvox.training.state import Progress, accumulate, restore, snapshot
 from shortvox.training.tracking import Tracker
 from shortvox.training.transfer import freeze_head, transfer
@@ -232,8 +232,8 @@ def _initial_model(settings: TrainSettings, data: TrainingData, init: SpeakerMod
         raise ConfigError(f"{data.corpus.name}: {len(data.corpus.speakers)} training speaker(s); at least two needed")
     torch.manual_seed(settings.seed)
     if init is None:
-        if settings.transfer.head == "frozen" or settings.transfer.freeze_norm:
-            raise ConfigError("transfer: a frozen head or norm needs a model to start from (--init)")
+        if settings.transfer != TransferSettings():
+            raise ConfigError("transfer: there is no model to start from; name one with --init, or start in a study")
         return SpeakerModel.fresh(settings.model, names)
     return transfer(init, settings.model, names, settings.transfer,
                     utterance_centroids(data, most=settings.transfer.utterances))

@@ -70,7 +70,8 @@ def _with_rows(rows: Tensor, count: int) -> Tensor:
 def freeze_head(model: SpeakerModel, how: TransferSettings) -> None:
     """Take W (and any bias) out of learning, and with `freeze_norm` the batch norm after the embedding."""
     if how.head == "frozen":
-        model.head.requires_grad_(False)
+        for name in model.head.rows:
+            getattr(model.head, name).requires_grad_(False)
     if how.freeze_norm:
         norm = model.backbone.embedding_norm()
         norm.freeze()  # type: ignore[operator]
