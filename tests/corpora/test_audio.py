@@ -139,6 +139,18 @@ def test_a_truncated_recording_is_never_taken_for_whole(
     assert fault(path).kind in ("truncated", "corrupt", "empty")
 
 
+@pytest.mark.parametrize("kept", [0.9, 0.5, 0.1])
+def test_a_truncated_webm_is_never_taken_for_whole(tmp_path: Path, kept: float) -> None:
+    av = pytest.importorskip("av")
+    try:
+        path = encode(tmp_path / "a.webm", "libopus", 48000, 4.0, None)
+    except (av.error.FFmpegError, ValueError) as error:
+        pytest.skip(f"this FFmpeg has no encoder ({error})")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    assert fault(path).kind in ("truncated", "corrupt", "empty")
+
+
 def test_a_wav_stream_of_unknown_length_is_whole(tmp_path: Path) -> None:
     path = write_tones(tmp_path / "a.wav")
     content = bytearray(path.read_bytes())

@@ -17,7 +17,8 @@ from shortvox.errors import CorpusError
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 NAME = TEXT.filter(str.strip)
-ID = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=12).filter(str.strip)
+ID = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=12).filter(
+    lambda text: text == text.strip())
 PART = st.text("abcé ,\"'\n_-1", min_size=1, max_size=8).filter(str.strip)
 SECONDS = st.floats(1e-4, 1e5)
 EXTRA = st.dictionaries(NAME.filter(lambda name: name not in KNOWN), TEXT, max_size=3)
@@ -52,6 +53,8 @@ def manifest(folder: Path, text: str | bytes) -> Path:
     ("utterance,speaker,path\na,s,a.wav\n,s,b.wav\n", "row 3: column utterance: empty"),
     ("utterance,speaker,path\na, ,a.wav\n", "row 2: column speaker: empty"),
     ("utterance,speaker,path\na,s,\n", "row 2: column path: empty"),
+    ("utterance,speaker,path\na,s ,a.wav\n", "row 2: column speaker: 's ' begins or ends with a space"),
+    ("utterance,speaker,path,duration\na,s,a.wav,1.7e18\n", "row 2: column duration"),
     ("utterance,speaker,path\na,s,a.wav\n\nb,s\n", "row 4: 2 cells under 3 columns"),
     ("utterance,speaker,path\na,s,a.wav\na,t,b.wav\n", "row 3: column utterance: 'a' is also in row 2"),
     ("utterance,speaker,path\na,s,a.wav\n\"b\nc\",s,b.wav\n", r"row 3: column utterance: 'b\nc' holds a control"),
@@ -140,4 +143,8 @@ def test_fingerprint_follows_content_not_place(tmp_path: Path) -> None:
     assert first.fingerprint() != first.select(lambda u: u.id != "s0-0").fingerprint()
     with first.utterances[0].path.open("ab") as handle:
         handle.write(b"more")
-    assert first.fingerprint() != second.fingerprint()
+    assert load_corpus(tmp_path / "a").fingerprint() != second.fingerprint()
+    edited = bytearray(second.utterances[0].path.read_bytes())
+    edited[len(edited) // 2 :] = bytes(len(edited) - len(edited) // 2)
+    second.utterances[0].path.write_bytes(edited)  # of the same size
+    assert load_corpus(tmp_path / "b").fingerprint() != second.fingerprint()

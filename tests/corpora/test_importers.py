@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,41 @@ def test_kaldi_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: 
     with pytest.raises(CorpusError, match=expected):
         import_corpus("kaldi", kaldi(tmp_path / "data", **files), tmp_path / "out")
     assert not (tmp_path / "PROOF").exists() and not (tmp_path / "out").exists()
+
+
+def test_kaldi_fields_stand_apart_by_tabs_too_and_a_missing_recording_is_told(tmp_path: Path) -> None:
+    write_tones(tmp_path / "my corpus" / "a.wav", seconds=1.0)
+    (tmp_path / "wav.scp").write_text("r1\tmy corpus/a.wav\nr2 my corpus/gone.wav\n")
+    (tmp_path / "utt2spk").write_text("u1\tann\nu2\tann\nu3 bob\n")
+    (tmp_path / "segments").write_text("u1 r1 0 0.5\nu2 r1 0.5 -1\nu3 r2 0 0.5\n")
+    imported = import_corpus("kaldi", tmp_path, tmp_path / "out")
+    assert [(u.id, u.speaker, u.duration) for u in imported.corpus.utterances] == [
+        ("u1", "ann", 0.5), ("u2", "ann", 0.5), ("u3", "bob", 0.5)]
+    assert imported.unreadable == ("u3",)
+
+
+def test_a_name_that_is_no_text_is_told(tmp_path: Path) -> None:
+    path = write_tones(tmp_path / "source" / "ann" / "a.wav", seconds=0.5)
+    try:
+        path.rename(os.fsdecode(os.fsencode(path.parent) + b"/caf\xe9.wav"))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    with pytest.raises(CorpusError, match=r"caf.*not UTF-8; rename"):
+        import_corpus("tree", tmp_path / "source", tmp_path / "out")
+
+
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tones(tmp_path / "source" / "ann" / "a.wav", seconds=0.5)
+    listing = os.scandir
+
+    def refuse(folder: str) -> object:
+        if str(folder).endswith("ann"):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listing(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(CorpusError, match="ann: cannot be listed"):
+        import_corpus("tree", tmp_path / "source", tmp_path / "out")
 
 
 @pytest.mark.parametrize("layout", [name for name in IMPORTERS if name != "kaldi"])

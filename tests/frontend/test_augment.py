@@ -34,6 +34,12 @@ def noise_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("speeds", [(0.9, 1.1), (1.0, 0.9, 0.9), ()])
+def test_natural_speech_is_always_heard(speeds: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="speeds must hold 1"):
+        AugmentSettings(speeds=speeds)
+
+
 @pytest.mark.parametrize("kind", ["noise", "music", "babble"])
 @pytest.mark.parametrize("wanted", [3.0, 15.0])
 def test_snr_is_what_was_asked_for(data: TrainingData, noise_folder: Path, kind: str, wanted: float) -> None:

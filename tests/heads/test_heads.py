@@ -96,13 +96,16 @@ def test_angular_prototypical_by_hand() -> None:
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
+def cosine(first: np.ndarray, second: np.ndarray) -> float:
+    return first @ second / np.linalg.norm(first) / np.linalg.norm(second)
+
+
 def test_prototypes_are_means_of_the_others() -> None:
     embeddings, labels = pairs()
     made = head["ap"].make(HeadSettings(name="ap"), dim=DIM, speakers=SPEAKERS)
-    unit = torch.nn.functional.normalize(embeddings).numpy()
-    rows = {speaker: [unit[at] for at in np.flatnonzero(labels.numpy() == speaker)] for speaker in (1, 4, 6)}
-    logits = np.array([[10 * mine[0] @ np.mean(other[1:], 0) / np.linalg.norm(np.mean(other[1:], 0)) - 5
-                        for other in rows.values()] for mine in rows.values()])
+    own = {speaker: embeddings.numpy()[labels.numpy() == speaker] for speaker in (1, 4, 6)}
+    logits = np.array([[10 * cosine(mine[0], other[1:].mean(axis=0)) - 5 for other in own.values()]
+                       for mine in own.values()])
     assert made(embeddings, labels).item() == pytest.approx(cross_entropy(logits, np.arange(3)), rel=1e-5)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +17,9 @@ from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError
 
 __all__ = ["Corpus", "load_corpora", "load_corpus", "write_manifest"]
+
+
+PROBED = 4096  # bytes
 
 
 @dataclass(frozen=True)
@@ -69,17 +73,23 @@ class Corpus:
         """Names of the columns that `evaluate --by` may use: the standard ones, then the manifest's own."""
         return (*STANDARD, *dict.fromkeys(name for u in self.utterances for name, _ in u.extra))
 
+    @cached_property
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        probes = {path: _probe(path) for path in dict.fromkeys(u.path for u in self.utterances)}
+        for u in self.utterances:
+            where = u.path.relative_to(self.root) if u.path.is_relative_to(self.root) else u.path
+            fields = (u.id, u.speaker, where.as_posix(), u.start, u.duration, *probes[u.path])
+            digest.update(repr(fields).encode())
+        return digest.hexdigest()
+
     def fingerprint(self) -> str:
-        """sha256 over ids, speakers, paths, segments and file sizes: equal where a result can be reused.
+        """sha256 over ids, speakers, paths, segments, file sizes and a piece of every file: equal where a result can
+        be reused.
 
         Times of change are left out, so that a copy of a corpus counts as the same corpus.
         """
-        digest = hashlib.sha256()
-        for u in self.utterances:
-            where = u.path.relative_to(self.root) if u.path.is_relative_to(self.root) else u.path
-            fields = (u.id, u.speaker, where.as_posix(), u.start, u.duration, _size(u.path))
-            digest.update(repr(fields).encode())
-        return digest.hexdigest()
+        return self._fingerprint
 
 
 def load_corpus(folder: Path) -> Corpus:
@@ -134,8 +144,12 @@ def _unique_names(given: Sequence[Path], resolved: Sequence[Path]) -> list[str]:
     return names
 
 
-def _size(path: Path) -> int:
+def _probe(path: Path) -> tuple[int, int]:
+    """Size of a file and checksum of a piece of its middle, which shows that it was edited in place."""
     try:
-        return path.stat().st_size
+        with path.open("rb") as handle:
+            size = handle.seek(0, os.SEEK_END)
+            handle.seek(size // 2)
+            return size, zlib.crc32(handle.read(PROBED))
     except OSError:
-        return -1  # a missing file is reported where it is read, with a better message
+        return -1, 0  # a missing file is reported where it is read, with a better message

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from shortvox.errors import CorpusError
 from shortvox.files import write_text
 
 MANIFEST = "manifest.csv"
+LONGEST = 1e9  # seconds; no recording lasts for decades, and larger numbers overflow as samples
 REQUIRED = ("utterance", "speaker", "path")
 NAMES = ("utterance", "speaker")
 STANDARD = ("utterance", "speaker", "session", "path", "duration", "gender")
@@ -136,6 +136,8 @@ def _parse(folder: Path, header: Sequence[str], cells: Sequence[str]) -> Utteran
         if any(unicodedata.category(character) == "Cc" for character in cell[name]):
             return "malformed row", (f"column {name}: {cell[name]!r} holds a control character such as a tab or a "
                                      "line end, which lists of names cannot; remove it")
+        if cell[name] != cell[name].strip():
+            return "malformed row", f"column {name}: {cell[name]!r} begins or ends with a space; remove it"
     if _leaves(cell["path"]):
         return "path outside", (f"column path: {cell['path']!r} leaves the corpus folder; "
                                 "use a path relative to the manifest, without '..'")
@@ -165,4 +167,4 @@ def _seconds(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
+    return value if abs(value) < LONGEST else None

@@ -32,7 +32,11 @@ def open_media(path: Path) -> Iterator[MediaFile]:
         with av.open(str(path), format=raw) as container:
             if not container.streams.audio:
                 raise AudioFault(path, "empty", "holds no audio stream")
-            yield MediaFile(container, seekable=raw is None)
+            media = MediaFile(container, seekable=raw is None)
+            promised = (container.duration or 0) / av.time_base if raw is None else 0.0
+            if media.frames < (promised - _PADDING) * media.rate:
+                raise AudioFault(path, "truncated", f"ends after {media.frames / media.rate:g} of {promised:g} s")
+            yield media
     except av.error.FFmpegError as error:
         reason = error.strerror or str(error)
         raise AudioFault(path, "corrupt", reason) from None

@@ -15,14 +15,19 @@ from shortvox.files import ensure_writable
 LINK = "audio"
 
 
+def refuse_manifest(folder: Path) -> None:
+    """Raises CorpusError rather than replace a manifest."""
+    if (folder / MANIFEST).exists():
+        raise CorpusError(f"{folder / MANIFEST}: already there; remove it, or choose another output folder")
+
+
 def place(folder: Path, source: Path, utterances: Iterable[Utterance]) -> Corpus:
     """Write `folder/manifest.csv` for recordings below `source`; `folder/audio` links there if need be.
 
     Raises CorpusError rather than replace a manifest or a link of something else.
     """
+    refuse_manifest(folder)
     folder = ensure_writable(folder.absolute())
-    if (folder / MANIFEST).exists():
-        raise CorpusError(f"{folder / MANIFEST}: already there; remove it, or choose another output folder")
     source = source.absolute()
     real = source.resolve()
     if real.is_relative_to(folder.resolve()):

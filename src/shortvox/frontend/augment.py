@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from scipy import fft
 
 from shortvox.config import Settings
-from shortvox.corpora.audio import AUDIO_SUFFIXES, SAMPLE_RATE, probe, read_audio
+from shortvox.corpora.audio import SAMPLE_RATE, probe, read_audio
 from shortvox.corpora.corpus import Corpus
+from shortvox.corpora.finding import audio_files
 from shortvox.corpora.store import AudioStore
 from shortvox.errors import AudioError, ConfigError
 from shortvox.frontend.rooms import simulated_rooms
@@ -56,10 +57,17 @@ class AugmentSettings(Settings):
     babble_snr: Decibels = (13.0, 20.0)
     music_snr: Decibels = (5.0, 15.0)
     speeds: tuple[Annotated[float, Field(ge=0.5, le=2)], ...] = Field(
-        (1.0,), min_length=1, description="0.9 and 1.1 add each speaker as two new ones"
+        (1.0,), description="1, and others that add each speaker as new ones"
     )
     time_frames: int = Field(10, ge=0, description="SpecAugment: widest blank in time")
     frequency_bands: int = Field(8, ge=0, description="SpecAugment: widest blank in frequency")
+
+    @field_validator("speeds")
+    @classmethod
+    def _natural_and_distinct(cls, speeds: tuple[float, ...]) -> tuple[float, ...]:
+        if 1.0 not in speeds or len({f"{speed:g}" for speed in speeds}) < len(speeds):
+            raise ValueError("speeds must hold 1.0, and none twice, as in [1.0, 0.9, 1.1]")
+        return speeds
 
     @model_validator(mode="after")
     def _music_is_there(self) -> AugmentSettings:
@@ -104,9 +112,7 @@ class Bank:
     """The audio files below some folders, each decoded when used; the last used `KEPT_BYTES` stay in memory."""
 
     def __init__(self, folders: tuple[Path, ...]) -> None:
-        self.paths = sorted(
-            path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES
-        )
+        self.paths = sorted(path for folder in folders for path in audio_files(folder))
         if folders and not self.paths:
             raise ConfigError(f"augment: no audio files below {', '.join(map(str, folders))}")
         self._recent: dict[int, np.ndarray] = {}  # least recently used first

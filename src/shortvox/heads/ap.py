@@ -40,8 +40,8 @@ class Prototypical(nn.Module):
         if each < 2 or bool((counts != each).any()):
             raise ValueError("the angular prototypical loss needs the same number of utterances, two or more, of every "
                              "speaker in a batch; set sampler=balanced")
-        grouped = functional.normalize(embeddings)[order].unflatten(0, (len(speakers), each))
-        queries, prototypes = grouped[:, 0], functional.normalize(grouped[:, 1:].mean(dim=1))
+        grouped = embeddings[order].unflatten(0, (len(speakers), each))
+        queries, prototypes = (functional.normalize(part) for part in (grouped[:, 0], grouped[:, 1:].mean(dim=1)))
         logits = self.scale.clamp_min(SMALLEST_SCALE) * queries @ prototypes.T + self.offset
         return functional.cross_entropy(logits, torch.arange(len(speakers), device=logits.device))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from shortvox.models.layers import BatchNorm
 from shortvox.models.maps import Scales
 from shortvox.registry import Registry
 
@@ -31,7 +32,7 @@ class Backbone(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         return self.pool(self.trunk(features, lengths))
 
-    def embedding_norm(self) -> nn.Module:
+    def embedding_norm(self) -> BatchNorm:
         """The normalisation layer after the embedding, which a frozen head may freeze with it."""
         raise NotImplementedError
 

@@ -96,7 +96,7 @@ class Ecapa(Backbone):
         pooled = self.pooled_norm(self.pooling(maps.frames, maps.lengths))
         return self.norm(self.embedding(pooled)).float()
 
-    def embedding_norm(self) -> nn.Module:
+    def embedding_norm(self) -> BatchNorm:
         return self.norm
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from shortvox.config import Settings, parse, read_yaml, write_yaml
 from shortvox.errors import ModelError, ScoreError
-from shortvox.files import ensure_writable, write_bytes, write_json, write_text
+from shortvox.files import ensure_writable, write_bytes, write_text
 from shortvox.frontend.frontend import FrontEnd, FrontEndSettings
 from shortvox.heads import Head, HeadSettings, head
 from shortvox.models import Backbone, backbone, parameter_count
@@ -130,15 +130,13 @@ def load_tensors(modules: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]
         )
 
 
-def save_model(folder: Path, model: SpeakerModel, *, card: str, calibration: dict[str, Any] | None = None) -> None:
+def save_model(folder: Path, model: SpeakerModel, *, card: str) -> None:
     """Write the folder; `config.yaml` comes last, so a folder that has it is whole."""
     ensure_writable(folder)
     tensors = {name: tensor.cpu().contiguous() for name, tensor in model.tensors().items()}
     write_bytes(folder / "model.safetensors", save(tensors))
     write_text(folder / "speakers.txt", "".join(f"{name}\n" for name in model.speakers))
     write_text(folder / "card.md", card)
-    if calibration is not None:
-        write_json(folder / "calibration.json", calibration)
     settings = ModelFile(format=FORMAT, model=model.settings)
     write_text(folder / "config.yaml", write_yaml(settings.model_dump()))
 

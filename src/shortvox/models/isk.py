@@ -105,7 +105,7 @@ class IskConvNet(Backbone):
         statistics = [part for maps in scales for part in mean_and_sd(*maps)]
         return self.norm(self.embedding(torch.cat(statistics, dim=1))).float()
 
-    def embedding_norm(self) -> nn.Module:
+    def embedding_norm(self) -> BatchNorm:
         return self.norm
 
 

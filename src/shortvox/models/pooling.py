@@ -14,8 +14,8 @@ class AttentiveStatistics(nn.Module):
     """Channel-dependent attentive statistics pooling: (batch, frames, channels) -> (batch, 2 channels).
 
     Weighted mean and standard deviation. The attention sees each frame beside the utterance's own mean and standard
-    deviation (Desplanques et al., 2020); without `context` it sees the frame alone and has no tanh (Okabe et al., 2018,
-    as in the "H / ASP" layout of Kwon et al., 2021).
+    deviation (Desplanques et al., 2020; the tanh after the batch norm is common practice, not the paper's). Without
+    `context` it sees the frame alone and has no tanh (Okabe et al., 2018, as in "H / ASP" of Kwon et al., 2021).
     """
 
     def __init__(self, channels: int, *, attention: int = 128, context: bool = True) -> None:

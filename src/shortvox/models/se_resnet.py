@@ -64,7 +64,7 @@ class SeResNet(Backbone):
         (maps,) = scales
         return self.norm(self.embedding(self.pooling(*maps))).float()
 
-    def embedding_norm(self) -> nn.Module:
+    def embedding_norm(self) -> BatchNorm:
         return self.norm
 
 

@@ -7,6 +7,7 @@ pooled once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from math import floor
 
 import numpy as np
 import torch
@@ -53,7 +54,8 @@ def embed_segmented(
     or, with the context "file", the whole file. Otherwise as `embed_crops`.
     """
     result = np.empty((len(crops), model.backbone.dim), dtype=np.float32)
-    segments = [_segments(crop, frames * HOP, overlap) for crop in crops]
+    shared = floor(overlap * frames + 1e-9) / frames  # in whole frames, as in training
+    segments = [_segments(crop, frames * HOP, shared) for crop in crops]
     alone = [place for place, own in enumerate(segments) if len(own) == 1]
     single = [crops[place] for place in alone]
     result[alone] = embed_crops(model, store, single, transform=transform, on_batch=on_batch, context=context)

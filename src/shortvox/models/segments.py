@@ -18,6 +18,6 @@ def segment_starts(total: int, segment: int, overlap: float = 0.0) -> tuple[int,
                          "in [0, 1)")
     if total <= segment:
         return (0,)
-    step = segment - floor(overlap * segment + 1e-9)  # 0.29 * 100 is a hair below 29 in floating point
+    step = max(segment - floor(overlap * segment + 1e-9), 1)  # 0.29 * 100 is a hair below 29 in floating point
     last = total - segment
     return (*range(0, last, step), last)

@@ -74,4 +74,4 @@ def freeze_head(model: SpeakerModel, how: TransferSettings) -> None:
             getattr(model.head, name).requires_grad_(False)
     if how.freeze_norm:
         norm = model.backbone.embedding_norm()
-        norm.freeze()  # type: ignore[operator]
+        norm.freeze()

@@ -12,7 +12,7 @@ from shortvox.corpora.audio import probe
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.importers import kaldi, librispeech, tree, voxceleb
 from shortvox.corpora.importers.layout import Layout, Reader
-from shortvox.corpora.placing import place
+from shortvox.corpora.placing import place, refuse_manifest
 from shortvox.corpora.store import in_threads
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import AudioError, CorpusError
@@ -43,16 +43,19 @@ def import_corpus(layout: str, source: Path, out: Path) -> Imported:
     """
     if layout not in IMPORTERS:
         raise CorpusError(f"{layout!r} is no known layout; choose one of {', '.join(IMPORTERS)}")
-    source = Path(source)
+    source, out = Path(source), Path(out)
     if not source.is_dir():
         raise CorpusError(f"{source}: no such folder")
+    refuse_manifest(out)  # before all recordings are opened
     found = IMPORTERS[layout](source.absolute())
     if not found.utterances:
         raise CorpusError(f"{source}: no recordings in the {layout} layout ({_EXPECTS[layout]})")
     _refuse_repeated(source, found)
-    measured = list(in_threads(_with_duration, found.utterances, "Measuring recordings"))
-    corpus = place(Path(out), found.root, sorted(measured, key=lambda u: u.id))
-    unreadable = tuple(u.id for u in measured if u.duration is None)
+    paths = list(dict.fromkeys(u.path for u in found.utterances))
+    seconds = dict(zip(paths, in_threads(_seconds, paths, "Measuring recordings"), strict=True))
+    measured = [_with_duration(u, seconds[u.path]) for u in found.utterances]
+    corpus = place(out, found.root, sorted(measured, key=lambda u: u.id))
+    unreadable = tuple(u.id for u in measured if seconds[u.path] is None)
     return Imported(corpus, tuple(found.passed_over), unreadable)
 
 
@@ -64,14 +67,18 @@ _EXPECTS = {
 }
 
 
-def _with_duration(u: Utterance) -> Utterance:
-    if u.duration is not None:
-        return u
+def _seconds(path: Path) -> float | None:
+    """Length of a recording; None where it cannot be opened."""
     try:
-        seconds = probe(u.path).seconds - u.start
+        return probe(path).seconds
     except AudioError:
+        return None
+
+
+def _with_duration(u: Utterance, seconds: float | None) -> Utterance:
+    if u.duration is not None or seconds is None or seconds <= u.start:
         return u
-    return replace(u, duration=round(seconds, 4)) if seconds > 0 else u
+    return replace(u, duration=round(seconds - u.start, 4))
 
 
 def _refuse_repeated(source: Path, found: Layout) -> None:

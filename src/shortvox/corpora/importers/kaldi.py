@@ -48,12 +48,12 @@ def _table(path: Path) -> dict[str, tuple[int, str]]:
     for row, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        name, _, rest = line.strip().partition(" ") if " " in line.strip() else line.strip().partition("\t")
-        if not rest.strip():
+        name, *others = line.split(maxsplit=1)
+        if not others:
             raise CorpusError(f"{path}: row {row}: {name!r} stands alone; a second field is missing")
         if name in table:
             raise CorpusError(f"{path}: row {row}: {name} is also in row {table[name][0]}; keep one of them")
-        table[name] = (row, rest.strip())
+        table[name] = (row, others[0].strip())
     return table
 
 

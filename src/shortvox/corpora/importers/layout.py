@@ -1,13 +1,11 @@
-"""What an importer finds in a folder, and how files are looked for."""
+"""What an importer finds in a folder."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from shortvox.corpora.audio import AUDIO_SUFFIXES
 from shortvox.corpora.utterance import Utterance
 
 
@@ -21,21 +19,6 @@ class Layout:
 
 
 Reader = Callable[[Path], Layout]
-
-
-def audio_files(folder: Path) -> Iterator[Path]:
-    """Every audio file below `folder`, in order of path; links to folders are followed, each folder once."""
-    seen: set[str] = set()
-    for here, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(here)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES:
-                yield Path(here) / name
 
 
 def gender_letter(text: str) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from shortvox.corpora.importers.layout import Layout, audio_files, gender_letter
+from shortvox.corpora.finding import audio_files
+from shortvox.corpora.importers.layout import Layout, gender_letter
 from shortvox.corpora.utterance import Utterance
 
 _NAME = re.compile(r"(\d+)-(\d+)-\d+")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from shortvox.corpora.importers.layout import Layout, audio_files
+from shortvox.corpora.finding import audio_files
+from shortvox.corpora.importers.layout import Layout
 from shortvox.corpora.utterance import Utterance
 
 
