@@ -29,22 +29,19 @@ def split_speakers(corpus: Corpus, test_speakers: Iterable[str]) -> tuple[Corpus
 
 
 def hold_out(
-    corpus: Corpus, *, fraction: float | None = None, count: int | None = None, seed: int = 0,
-    min_utterances: int = 2,
+    corpus: Corpus, *, fraction: float, seed: int = 0, min_utterances: int = 2
 ) -> tuple[Corpus, Corpus]:
-    """(train, held out): `count` speakers, or a `fraction` of all (at least 1), drawn by `seed`.
+    """(train, held out): a `fraction` of all speakers, at least one, drawn by `seed`.
 
     Only speakers with `min_utterances` or more are drawn, for one utterance alone makes no target trial. A
     speaker's draw depends on seed and name only, so adding speakers to a corpus moves few others. Raises
     CorpusError when there are not enough speakers.
     """
-    if (fraction is None) == (count is None):
-        raise ValueError("give either fraction or count")
-    if fraction is not None and not 0 < fraction < 1:
+    if not 0 < fraction < 1:
         raise CorpusError(f"a fraction of {fraction:g} cannot be held out; choose one between 0 and 1")
-    wanted = max(round(fraction * len(corpus.speakers)), 1) if fraction is not None else int(count or 0)
+    wanted = max(round(fraction * len(corpus.speakers)), 1)
     fit = [speaker for speaker, own in corpus.by_speaker().items() if len(own) >= min_utterances]
-    if not 1 <= wanted <= len(fit) or wanted >= len(corpus.speakers):
+    if wanted > len(fit) or wanted >= len(corpus.speakers):
         raise CorpusError(f"{corpus.root}: {wanted} speakers cannot be held out of {len(corpus.speakers)} "
                           f"({len(fit)} have {min_utterances} or more utterances); add some or ask for fewer")
     drawn = sorted(fit, key=lambda speaker: hashlib.sha256(f"{seed}/{speaker}".encode()).digest())
