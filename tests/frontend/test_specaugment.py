@@ -64,3 +64,21 @@ def test_an_item_is_never_blanked_whole() -> None:
     after = spec_augment(features, torch.tensor(own), generator=generator())
     for item, length in enumerate(own):
         assert (after[item, :length] == features[item, :length]).any()
+
+
+def test_rows_of_an_item_are_blanked_alike_where_asked() -> None:
+    features = torch.randn(60, 30, 16)
+    for alike in (True, False):
+        changed = features != spec_augment(features, generator=generator(), each=3, alike=alike)
+        first, *others = changed.unflatten(0, (-1, 3)).unbind(1)
+        assert all(torch.equal(first, other) for other in others) == alike
+        assert not torch.equal(first[:-1], first[1:])
+
+
+def test_ranks_draw_alike_what_one_process_draws() -> None:
+    features = torch.randn(8, 30, 16)
+    whole = spec_augment(features, generator=generator(), each=2, alike=True).unflatten(0, (4, 2))
+    for rank in range(2):
+        share = features.unflatten(0, (4, 2))[rank::2].flatten(0, 1)
+        own = spec_augment(share, generator=generator(), each=2, alike=True, rank=rank, ranks=2)
+        assert torch.equal(own.unflatten(0, (2, 2)), whole[rank::2])

@@ -1,12 +1,13 @@
 """Properties that every registered backbone must have; a new one is tested without a line here.
 
-A wide variant is the code of a narrow one, so the costly tests run on the narrow ones alone: those of at most 1.5
-million parameters, and the narrowest of every class.
+A wide variant is the code of a narrow one, so the costly tests run on the narrow ones alone, those of at most 1.5
+million parameters and the narrowest of every class, and on the others with `-m slow`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -48,7 +49,13 @@ def used(name: str) -> Backbone:
     return made.eval()
 
 
-@pytest.fixture(scope="module", params=narrow())
+def by_cost() -> list[Any]:
+    """Every name; the wide ones for `-m slow`."""
+    cheap = narrow()
+    return [name if name in cheap else pytest.param(name, marks=pytest.mark.slow) for name in EVERY]
+
+
+@pytest.fixture(scope="module", params=by_cost())
 def network(request: pytest.FixtureRequest) -> Backbone:
     return used(request.param)
 
@@ -95,8 +102,9 @@ def test_a_masked_batch_equals_one_by_one(network: Backbone) -> None:
     torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("kind", ["speech", "zeros", "constant", "alike", "one frame"])
-def test_values_and_gradients_are_finite_in_training(network: Backbone, kind: str) -> None:
+def test_values_and_gradients_are_finite_in_training(network: Backbone, kind: str, precision: str) -> None:
     network.train()
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     features = {
@@ -106,7 +114,9 @@ def test_values_and_gradients_are_finite_in_training(network: Backbone, kind: st
         "alike": speech(12, network.bands).repeat(3, 1, 1),
         "one frame": torch.zeros(2, 1, network.bands),
     }[kind].requires_grad_()
-    embedding = network(features)
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        embedding = network(features)
+    assert embedding.dtype == torch.float32
     weights = torch.randn(embedding.shape, generator=torch.Generator().manual_seed(1))
     (embedding * weights).sum().backward()
     assert torch.isfinite(embedding).all()

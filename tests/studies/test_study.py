@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from shortvox.errors import ConfigError
+from shortvox.models import backbone
 from shortvox.studies.data import DataSource
 from shortvox.studies.runner import StudyRun, plan
 from shortvox.studies.study import FOLDER, list_studies, load_study, study_names
@@ -47,7 +49,11 @@ def test_every_study_that_comes_with_the_package_loads_with_every_preset(name: s
     for preset in (None, *presets):
         study = load_study(name, preset=preset)
         assert study.name == name
-        assert all(study.training(system, 1).seed == 1 for system in study.order())
+        for system in study.order():
+            training = study.training(system, 1)
+            assert training.seed == 1
+            with torch.device("meta"):
+                assert backbone[training.model.backbone]().bands == training.model.frontend.bands
 
 
 def test_the_frozen_head_study_compares_at_equal_steps() -> None:

@@ -14,6 +14,7 @@ import soundfile
 
 from shortvox.cli.main import run
 from shortvox.config import override
+from shortvox.models import backbone
 from shortvox.studies.data import DataSource
 from shortvox.studies.results import study_results
 from shortvox.studies.runner import StudyRun, plan
@@ -49,7 +50,9 @@ def shortened(step: Step, *, narrow: bool) -> Step:
     settings = {**step.settings, "steps": 2, "batch": 2, "workers": 0, "precision": "fp32", "device": "cpu"}
     settings = override(settings, "augment.rooms", 2)
     if narrow:
-        settings = override(settings, "model.backbone", NARROW[settings["model"]["backbone"]])
+        name = NARROW[settings["model"]["backbone"]]
+        settings = override(settings, "model.backbone", name)
+        settings = override(settings, "model.frontend.bands", backbone[name]().bands)
     return replace(step, settings=settings)
 
 

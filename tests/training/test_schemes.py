@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,16 @@ def test_augmentation_is_drawn_for_the_crop_or_for_each_segment(data: TrainingDa
         first, second = batch.segments[0, 0], batch.segments[0, 1]
         overlap = (batch.starts[0, 1] - batch.starts[0, 0]) * 160
         assert torch.equal(first[overlap:], second[: len(first) - overlap]) == shared
+
+
+@pytest.mark.parametrize("augment", ["crop", "segment"])
+def test_spec_augment_is_drawn_for_the_crop_or_for_each_segment(data: TrainingData, augment: str) -> None:
+    """Of a crop whose segments are the same sound, the embeddings differ by what SpecAugment blanks."""
+    values = {"crop": "40f", "augment": {"probability": 0.0}, "segments": {"length": "20f", "augment": augment}}
+    learner, batch = step(data, values)
+    alike = replace(batch, segments=batch.segments[:, :1].expand(-1, 2, -1))
+    first, second = learner.embed(alike, torch.Generator().manual_seed(0))["segments"].unbind(1)
+    assert torch.allclose(first, second, atol=1e-5) == (augment == "crop")
 
 
 @pytest.mark.parametrize("join", ["embeddings", "maps"])
@@ -257,6 +268,11 @@ def test_one_segment_with_anything_of_its_own_is_no_plain_crop(own: dict[str, An
     assert parse(TrainSettings, values, "test").heard().segments is None
     values["segments"] |= own
     assert parse(TrainSettings, values, "test").heard().segments is not None
+
+
+def test_a_segment_drawn_longer_than_the_crop_is_the_crop(data: TrainingData) -> None:
+    _, batch = step(data, {"crop": "30f", "segments": {"length": "20-90f", "pick": "one"}})
+    assert batch.segments.shape[2] <= 30 * 160
 
 
 def test_every_scheme_resumes_bit_for_bit(data: TrainingData, teacher: Path, tmp_path: Path) -> None:

@@ -111,11 +111,12 @@ def _list(as_json: bool) -> None:
         print(json.dumps({"studies": studies}))
         return
     table = Table()
-    for title in ("study", "question", "systems", "presets"):
-        table.add_column(title)
+    for title in ("study", "about", "systems", "presets"):
+        table.add_column(title, no_wrap=True)
     for entry in studies:
-        table.add_row(entry["name"], entry["about"], "\n".join(entry["systems"]), ", ".join(entry["presets"]))
+        table.add_row(entry["name"], entry["title"], str(len(entry["systems"])), ", ".join(entry["presets"]))
     table_console().print(table)
+    note("shortvox study list --json gives the question and the systems of each")
 
 
 def _jobs(asked: int) -> int:

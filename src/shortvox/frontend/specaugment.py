@@ -16,6 +16,7 @@ def spec_augment(
     time_frames: int = 10,
     frequency_bands: int = 8,
     each: int = 1,
+    alike: bool = False,
     rank: int = 0,
     ranks: int = 1,
 ) -> Tensor:
@@ -23,12 +24,23 @@ def spec_augment(
 
     Widths are uniform in 0…`time_frames` and 0…`frequency_bands`; stretch and mean lie within an item's own `lengths`
     frames, so that padding changes nothing. Stretches are drawn for the items of all `ranks`, and this rank takes those
-    of its own items, so that the split of a batch changes nothing; an item is `each` rows of the batch.
+    of its own items, so that the split of a batch changes nothing; an item is `each` rows of the batch, which have the
+    same stretches where they are to be augmented `alike`.
     """
     batch, frames, bands = features.shape
     own = torch.full((batch,), frames) if lengths is None else lengths.cpu()
-    in_time = _stretch(own, frames, time_frames, generator, each, rank, ranks)
-    in_frequency = _stretch(torch.full((batch,), bands), bands, frequency_bands, generator, each, rank, ranks)
+    items = batch // each * ranks
+
+    def draw(widest: int) -> tuple[Tensor, Tensor]:
+        """Width and place of a stretch for each row, (batch, 1), drawn on the CPU so that devices agree."""
+        shape = (items, 1 if alike else each)
+        width = torch.randint(0, widest + 1, shape, generator=generator)
+        place = torch.rand(shape, generator=generator)
+        width, place = (values.expand(items, each)[rank::ranks].reshape(-1, 1) for values in (width, place))
+        return width, place
+
+    in_time = _stretch(own, frames, *draw(time_frames))
+    in_frequency = _stretch(torch.full((batch,), bands), bands, *draw(frequency_bands))
     blanked = in_time[:, :, None] | in_frequency[:, None, :]
     return torch.where(blanked.to(features.device), _mean(features, lengths), features)
 
@@ -41,13 +53,8 @@ def _mean(features: Tensor, lengths: Tensor | None) -> Tensor:
     return torch.where(mask, features, 0.0).sum(dim=(1, 2), keepdim=True) / count
 
 
-def _stretch(
-    own: Tensor, size: int, widest: int, generator: torch.Generator, each: int, rank: int, ranks: int
-) -> Tensor:
-    """Bool (batch, size): one random stretch within the first own[i] of row i, drawn on the CPU so devices agree."""
-    drawn = (len(own) // each * ranks, each)
-    width = torch.randint(0, widest + 1, drawn, generator=generator)[rank::ranks].reshape(-1, 1)
-    place = torch.rand(drawn, generator=generator)[rank::ranks].reshape(-1, 1)
+def _stretch(own: Tensor, size: int, width: Tensor, place: Tensor) -> Tensor:
+    """Bool (batch, size): `width` (batch, 1) in a row, at the share `place` of where it fits in the first own[i]."""
     width = torch.minimum(width, own[:, None] - 1)
     start = (place * (own[:, None] - width + 1)).floor()
     position = torch.arange(size)[None, :]

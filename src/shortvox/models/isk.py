@@ -141,17 +141,17 @@ def isk34_16_concat() -> IskConvNet:
 
 @backbone("isk34-8")
 def isk34_8() -> IskConvNet:
-    """ISKConvNet34, width 8, for minutes-long experiments."""
-    return IskConvNet(width=8, dim=128)
+    """ISKConvNet34, width 8, 32 bands, for minutes-long experiments."""
+    return IskConvNet(width=8, bands=32, dim=128)
 
 
 @backbone("isk34-8-concat")
 def isk34_8_concat() -> IskConvNet:
-    """ISKConvNet34 + concat, width 8, for minutes-long experiments."""
-    return IskConvNet(width=8, dim=128, concat=True)
+    """ISKConvNet34 + concat, width 8, 32 bands, for minutes-long experiments."""
+    return IskConvNet(width=8, bands=32, dim=128, concat=True)
 
 
 @backbone("isk34-8-mean")
 def isk34_8_mean() -> IskConvNet:
-    """ISKConvNet34, width 8, whose selective kernels squeeze by the mean alone."""
-    return IskConvNet(width=8, dim=128, deviation=False)
+    """ISKConvNet34, width 8, 32 bands, whose selective kernels squeeze by the mean alone."""
+    return IskConvNet(width=8, bands=32, dim=128, deviation=False)

@@ -195,12 +195,12 @@ def study_names() -> tuple[str, ...]:
 
 
 def list_studies() -> list[dict[str, Any]]:
-    """Name, question, systems and presets of every study that comes with the package."""
+    """Name, title, question, systems and presets of every study that comes with the package."""
     listed = []
     for name in study_names():
         values = read_yaml(FOLDER / f"{name.replace('-', '_')}.yaml")
-        listed.append({"name": name, "about": values["about"], "systems": list(values["systems"]),
-                       "presets": list(values.get("presets", {}))})
+        listed.append({"name": name, "title": values["title"], "about": values["about"],
+                       "systems": list(values["systems"]), "presets": list(values.get("presets", {}))})
     return listed
 
 

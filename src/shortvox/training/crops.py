@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +16,14 @@ LONGEST = 3600.0  # seconds
 
 
 class CropPolicy(Protocol):
+    """`shortest` and `longest` are in seconds."""
+
+    @property
+    def shortest(self) -> float: ...
+
+    @property
+    def longest(self) -> float: ...
+
     def samples(self, rng: np.random.Generator) -> int | None:
         """Length of every crop of a batch, in samples; None takes whole utterances."""
 
@@ -22,6 +31,12 @@ class CropPolicy(Protocol):
 @dataclass(frozen=True)
 class FixedCrop:
     seconds: float
+
+    @property
+    def shortest(self) -> float:
+        return self.seconds
+
+    longest = shortest
 
     def samples(self, rng: np.random.Generator) -> int:
         return round(self.seconds * SAMPLE_RATE)
@@ -43,6 +58,9 @@ class RandomCrop:
 
 @dataclass(frozen=True)
 class FullUtterance:
+    shortest = 0.0
+    longest = math.inf
+
     def samples(self, rng: np.random.Generator) -> None:
         return None
 

@@ -82,7 +82,7 @@ class Learner(nn.Module):
         segments = self.settings.segments
         if segments is not None and self.branches & {"segments", "aggregate"}:
             features, lengths, count = self._segment_features(batch, segments)
-            scales = self._trunk(features, lengths, generator, each=count)
+            scales = self._trunk(features, lengths, generator, each=count, alike=segments.augment == "crop")
             if "segments" in self.branches or segments.join == "embeddings":
                 embeddings["segments"] = self._pool(scales).unflatten(0, (-1, count))
             if "aggregate" in self.branches:
@@ -106,7 +106,13 @@ class Learner(nn.Module):
         return features[rows, inside].flatten(0, 1), None, count
 
     def _trunk(
-        self, features: Tensor, lengths: Tensor | None, generator: torch.Generator, *, each: int = 1
+        self,
+        features: Tensor,
+        lengths: Tensor | None,
+        generator: torch.Generator,
+        *,
+        each: int = 1,
+        alike: bool = False,
     ) -> Scales:
         features = spec_augment(
             features,
@@ -115,6 +121,7 @@ class Learner(nn.Module):
             time_frames=self.settings.augment.time_frames,
             frequency_bands=self.settings.augment.frequency_bands,
             each=each,
+            alike=alike,
             rank=self.place.rank,
             ranks=self.place.ranks,
         )

@@ -227,12 +227,15 @@ class TrainSettings(Settings):
     def heard(self) -> TrainSettings:
         """These settings without what no loss term needs: teachers of no weight, a crop of which one segment is left.
 
-        A single segment of a crop that nobody hears, with nothing else about it, is a crop of that length.
+        A single segment of a crop that nobody hears, with nothing else about it, is a crop of that length, unless the
+        segment may be longer than its crop.
         """
         teachers = {name: teacher for name, teacher in self.teachers.items() if teacher.says_anything}
         settings = self.model_copy(update={"teachers": teachers})
         segments = self.segments
         if segments is None or teachers or segments != SegmentSettings(length=segments.length, pick="one"):
+            return settings
+        if parse_crop(segments.length).longest > parse_crop(self.crop).shortest:
             return settings
         return settings.model_copy(update={"crop": segments.length, "segments": None})
 
