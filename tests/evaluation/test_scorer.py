@@ -266,6 +266,9 @@ def test_crops_without_speech_are_counted(model: SpeakerModel, test_set: TestSet
     count = len(test_set.data.corpus)
     assert scorer.voiceless(PA, "1") == {"crops": count, "voiceless": count // 2}
     assert scorer.voiceless(PA, "full") == {"crops": count, "voiceless": 0}
+    pieces = scoring(frontend={"vad": "sre16-v2"}, embedding={"name": "tta", "crops": 2, "frames": 50})
+    assert make_scorer(model, pieces, quiet, SETTINGS).voiceless(PA, "1") == {
+        "crops": 2 * count, "voiceless": 2 * (count // 2)}
     chosen = {"vad": System((model,), scoring=scorer.scoring), "plain": System((model,))}
     for how, one in evaluate(chosen, quiet, SETTINGS)["protocols"].items():
         assert one["systems"]["plain"]["voiceless"] is None
