@@ -8,7 +8,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c const
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo   the frozen-head study on recorded voices: about 6 minutes on two cores after install and download"
+	@echo "make demo   the frozen-head study on recorded voices: about 9 minutes on two cores after the install"
 	@echo "make test   ruff, mypy and the tests, under 12 minutes"
 	@echo "make clean  remove the virtual environment and caches (not runs/)"
 

@@ -14,11 +14,12 @@ from shortvox.config import parse
 from shortvox.corpora.corpus import Corpus, load_corpora
 from shortvox.errors import ConfigError, CorpusError
 from shortvox.evaluation import embeddings
+from shortvox.evaluation import scorer as scorer_module
 from shortvox.evaluation.calibrate import calibrate, calibrated, calibration_for, variant_of
 from shortvox.evaluation.cohort import Cohort, open_cohort, refuse_overlap
 from shortvox.evaluation.evaluate import System, evaluate
 from shortvox.evaluation.hearing import hearing
-from shortvox.evaluation.protocols import length_samples, protocol
+from shortvox.evaluation.protocols import Protocol, length_samples, protocol
 from shortvox.evaluation.repeating import RepeatingStore
 from shortvox.evaluation.scorefile import read_scores
 from shortvox.evaluation.scorer import Scorer, make_scorer
@@ -26,6 +27,7 @@ from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
 from shortvox.models.embedding import Crop, embed_crops, whole
 from shortvox.models.folder import SpeakerModel
+from shortvox.scoring.measures import Measure, cohort_table
 from shortvox.training.data import TrainingData
 from voices import make_voices
 
@@ -193,6 +195,12 @@ def test_nobody_is_in_the_cohort_and_in_the_test(corpus: Corpus, tmp_path: Path)
     refuse_overlap(part, load_corpora([tmp_path]).select(lambda u: u.speaker == "v4"), sides)
 
 
+def test_evaluation_refuses_a_cohort_with_a_test_speaker(model: SpeakerModel, test_set: TestSet) -> None:
+    systems = {"normed": System((model,), scoring=scoring(norm={"name": "s-norm"}))}
+    with pytest.raises(CorpusError, match="is in the cohort and in the test"):
+        evaluate(systems, test_set, SETTINGS, cohort=test_set.data)
+
+
 def test_short_files_may_be_repeated(model: SpeakerModel, test_set: TestSet) -> None:
     settings = SETTINGS.model_copy(update={"lengths": ("2.5",)})
     scorer = make_scorer(model, scoring(short_files="repeat"), test_set, settings)
@@ -269,6 +277,12 @@ def test_crops_without_speech_are_counted(model: SpeakerModel, test_set: TestSet
     pieces = scoring(frontend={"vad": "sre16-v2"}, embedding={"name": "tta", "crops": 2, "frames": 50})
     assert make_scorer(model, pieces, quiet, SETTINGS).voiceless(PA, "1") == {
         "crops": 2 * count, "voiceless": 2 * (count // 2)}
+    for name in ("segments", "joined"):  # of a whole file, only the segments in its middle are silent
+        pieces = scoring(frontend={"vad": "sre16-v2"}, embedding={"name": name, "frames": 25})
+        found = make_scorer(model, pieces, quiet, SETTINGS).voiceless(PA, "full")
+        assert found is not None
+        assert found["crops"] >= sum(length // (25 * 160) for length in lengths)
+        assert 0 < found["voiceless"] < found["crops"] // 2
     chosen = {"vad": System((model,), scoring=scorer.scoring), "plain": System((model,))}
     for how, one in evaluate(chosen, quiet, SETTINGS)["protocols"].items():
         assert one["systems"]["plain"]["voiceless"] is None
@@ -293,6 +307,25 @@ def test_nothing_is_embedded_twice(
     ):
         make_scorer(model, chosen, test_set, SETTINGS, cohort=cohort, cache=tmp_path)
     assert len(asked) == len(set(asked))
+
+
+@pytest.mark.parametrize("how", [PA, PB])
+def test_an_utterance_meets_the_cohort_once_on_each_side(
+    model: SpeakerModel, test_set: TestSet, cohort: TrainingData, how: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met: list[int] = []
+
+    def counted(measure: Measure, side: list[np.ndarray], cohort: np.ndarray) -> np.ndarray:
+        met.append(len(side[0]))
+        return cohort_table(measure, side, cohort)
+
+    monkeypatch.setattr(scorer_module, "cohort_table", counted)
+    scorer = make_scorer(model, scoring(norm={"name": "as-norm1", "top": 2}), test_set, SETTINGS, cohort=cohort)
+    (cut,) = scorer.cuts(how, "1")
+    scorer.scores(how, "1", cut)
+    trials = test_set.trials
+    assert met == [len(np.unique(trials.enrol)), len(np.unique(trials.test))]
+    assert sum(met) < len(trials.label)
 
 
 def test_each_way_of_scoring_has_a_calibration_of_its_own(

@@ -69,6 +69,14 @@ def test_the_frozen_head_study_compares_at_equal_steps() -> None:
     assert listed["systems"] == list(study.settings.systems)
 
 
+@pytest.mark.parametrize("name", study_names())
+def test_the_systems_of_a_small_study_have_equal_steps(name: str) -> None:
+    study = load_study(name, preset="small")
+    exempt = {"aam-200f-long", "aam-200f-long-tta"}
+    exempt |= {system for system, own in study.settings.systems.items() if own.fewer_steps}
+    assert len({study.total_steps(system) for system in study.settings.systems if system not in exempt}) == 1
+
+
 def test_a_study_is_a_file(tmp_path: Path) -> None:
     study = load_study(write(tmp_path))
     assert study.order() == ("teacher", "student", "scratch")

@@ -5,6 +5,7 @@ With narrow networks in every run of the tests, at full size with `-m slow`.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,15 +40,16 @@ def voxceleb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return corpus
 
 
+BRIEF = {"test.lengths": ["full", "1"], "test.crop_seeds": 1, "test.draws": 100}
 NARROW = {
     "ecapa-512": "ecapa-64", "ecapa-1024": "ecapa-64", "se-resnet34": "se-resnet34-8", "isk34": "isk34-8",
     "isk34-concat": "isk34-8-concat", "isk34-mean": "isk34-8-mean",
 }
 
 
-def shortened(step: Step, *, narrow: bool) -> Step:
+def shortened(step: Step, *, narrow: bool, precision: str = "fp32") -> Step:
     """Two steps of two crops. Only what costs time differs from the preset: bf16 is slow without hardware for it."""
-    settings = {**step.settings, "steps": 2, "batch": 2, "workers": 0, "precision": "fp32", "device": "cpu"}
+    settings = {**step.settings, "steps": 2, "batch": 2, "workers": 0, "precision": precision, "device": "cpu"}
     settings = override(settings, "augment.rooms", 2)
     if narrow:
         name = NARROW[settings["model"]["backbone"]]
@@ -59,8 +61,7 @@ def shortened(step: Step, *, narrow: bool) -> Step:
 @pytest.mark.parametrize("narrow", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["narrow", "full"])
 @pytest.mark.parametrize("name", study_names())
 def test_the_whole_graph_runs_for_two_steps(name: str, narrow: bool, voxceleb: Path, tmp_path: Path) -> None:
-    changes = {"test.lengths": ["full", "1"], "test.crop_seeds": 1, "test.draws": 100}
-    study = load_study(name, preset="voxceleb", changes=changes)
+    study = load_study(name, preset="voxceleb", changes=BRIEF)
     source = DataSource((voxceleb,), tmp_path / "audio", validation_speakers=2)
     run_ = StudyRun(out=tmp_path, source=source, jobs=1, command="")
     data = source.open()
@@ -73,3 +74,15 @@ def test_the_whole_graph_runs_for_two_steps(name: str, narrow: bool, voxceleb: P
         assert list(protocol["systems"]) == list(study.settings.systems)
         for system in protocol["systems"].values():
             assert all(0 <= system["lengths"][length]["eer"] <= 1 for length in ("full", "1"))
+
+
+def test_segments_and_teachers_run_in_bf16(voxceleb: Path, tmp_path: Path) -> None:
+    only = ["100f", "200f", "segging-fm", "dual-ts"]
+    study = load_study("segging", preset="voxceleb", changes={**BRIEF, "only": only, "compare": []})
+    source = DataSource((voxceleb,), tmp_path / "audio", validation_speakers=2)
+    run_ = StudyRun(out=tmp_path, source=source, jobs=1, command="")
+    for step in plan(study, run_, source.open().train.corpus.fingerprint()):
+        assert step.settings["precision"] == "bf16"
+        do_step(shortened(step, narrow=True, precision="bf16"), lambda *_: None)
+        (loss,) = json.loads((step.folder / "training.json").read_text())["loss"]
+        assert np.isfinite(loss[1])

@@ -39,7 +39,7 @@ def step(
     data: TrainingData, values: dict[str, Any], *, teachers: dict[str, SpeakerModel] | None = None
 ) -> tuple[Learner, Batch]:
     """A learner with weights of seed 0, and the first batch."""
-    settings = parse(TrainSettings, {**PLAIN, "augment": QUIET, **values}, "test").heard()
+    settings = parse(TrainSettings, {**PLAIN, "augment": QUIET, **values}, "test").simplified()
     names = speaker_names(data.corpus.speakers, settings.augment.speeds)
     torch.manual_seed(0)
     model = SpeakerModel.fresh(settings.model, names)
@@ -117,6 +117,16 @@ def test_one_segment_equals_the_plain_model(data: TrainingData, join: str) -> No
     segments = {"length": "40f", "join": join, "loss": {"aggregate": 1, "segments": 0}}
     assert loss_of(*step(data, {"segments": segments})) == pytest.approx(plain, rel=1e-5)
     assert loss_of(*step(data, {"segments": {**segments, "cmn": "crop"}})) == pytest.approx(plain, rel=1e-5)
+
+
+def test_mean_normalisation_over_the_crop_hears_the_frames_of_each_segment(data: TrainingData) -> None:
+    learner, batch = step(data, {"segments": {**SEGMENTS, "cmn": "crop"}})
+    heard, lengths, count = learner._segment_features(batch, learner.settings.segments)
+    features, _ = learner.frontend(batch.waveforms)
+    expected = [features[:, start : start + 20] for start in batch.starts[0].tolist()]
+    assert lengths is None
+    assert count == len(expected) > 1
+    torch.testing.assert_close(heard.unflatten(0, (-1, count)), torch.stack(expected, dim=1))
 
 
 @pytest.mark.parametrize("join", ["embeddings", "maps"])
@@ -262,12 +272,19 @@ def test_dual_teachers_without_weight_are_plain_training(data: TrainingData, tea
     assert not same(weights(tmp_path / "other"), weights(tmp_path / "plain"))
 
 
-@pytest.mark.parametrize("own", [{"cmn": "crop"}, {"loss": {"segments": 0.5}}, {"loss": {"aggregate": 1.0}}])
+@pytest.mark.parametrize("own", [{}, {"loss": {"aggregate": 0.0}}, {"reduce": "sum"}, {"overlap": 0.5}])
+def test_one_segment_that_is_all_that_is_heard_is_a_plain_crop(own: dict[str, Any]) -> None:
+    values = {"crop": "50f", "segments": {"length": "30f", "pick": "one", **own}}
+    simple = parse(TrainSettings, values, "test").simplified()
+    assert (simple.crop, simple.segments) == ("30f", None)
+
+
+@pytest.mark.parametrize("own", [
+    {"cmn": "crop"}, {"augment": "segment"}, {"loss": {"segments": 0.5}}, {"loss": {"aggregate": 1.0}},
+    {"loss": {"crop": 1.0}}, {"pick": "all"}])
 def test_one_segment_with_anything_of_its_own_is_no_plain_crop(own: dict[str, Any]) -> None:
-    values = {"crop": "50f", "segments": {"length": "30f", "pick": "one"}}
-    assert parse(TrainSettings, values, "test").heard().segments is None
-    values["segments"] |= own
-    assert parse(TrainSettings, values, "test").heard().segments is not None
+    values = {"crop": "50f", "segments": {"length": "30f", "pick": "one", **own}}
+    assert parse(TrainSettings, values, "test").simplified().segments is not None
 
 
 def test_a_segment_drawn_longer_than_the_crop_is_the_crop(data: TrainingData) -> None:

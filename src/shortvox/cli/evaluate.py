@@ -28,7 +28,7 @@ from shortvox.corpora.corpus import load_corpora
 from shortvox.corpora.stats import corpus_facts
 from shortvox.errors import ConfigError, ModelError
 from shortvox.evaluation.calibrate import calibrated
-from shortvox.evaluation.cohort import NO_COHORT, open_cohort, refuse_overlap
+from shortvox.evaluation.cohort import NO_COHORT, open_cohort
 from shortvox.evaluation.evaluate import System, on_its_own
 from shortvox.evaluation.evaluate import evaluate as evaluate_systems
 from shortvox.evaluation.protocols import parse_lengths
@@ -83,10 +83,7 @@ def evaluate(
     audio = audio_cache(cache, out / "audio")
     data = TrainingData.open(tested, audio)
     test = TestSet.make(data, settings, listed)
-    others = None
-    if cohort:
-        others = open_cohort(cohort, settings.scoring.cohort.utterances, audio)
-        refuse_overlap(others.corpus, data.corpus, "in the cohort and in the test")
+    others = open_cohort(cohort, settings.scoring.cohort.utterances, audio) if cohort else None
     fitted = {folder: calibrated(one, folder, settings.scoring, settings, cohort=others)
               for folder, one in loaded.items()}
     systems = {names[folder]: _system(one, folder) for folder, one in fitted.items()}

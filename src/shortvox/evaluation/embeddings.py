@@ -12,11 +12,11 @@ import soxr
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.store import AudioStore
 from shortvox.evaluation.hearing import WHOLE, Hearing
 from shortvox.files import write_bytes
-from shortvox.frontend.fbank import SAMPLE_RATE
 from shortvox.models.embedding import Context, Crop, embed_crops
 from shortvox.models.folder import SpeakerModel
 from shortvox.registry import Registry

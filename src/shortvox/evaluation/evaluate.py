@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from shortvox.evaluation.calibrate import calibration_for, variant_of
+from shortvox.evaluation.cohort import refuse_overlap
 from shortvox.evaluation.durations import DurationGrid, ScoreSet, TrialSetup, by_column, duration_grid
 from shortvox.evaluation.protocols import FULL, Protocol, SideCrops, protocol
 from shortvox.evaluation.scorefile import ScoreTable, write_scores
@@ -53,8 +54,11 @@ def evaluate(
 
     `cohort` is speech of speakers who are in no trial, for score normalisation and transforms; `cache` keeps
     embeddings; `pairs` names the systems to compare (all by default); `by` splits the figures by a manifest column of
-    the test side as well; `scores` is a folder to write score files to.
+    the test side as well; `scores` is a folder to write score files to. Raises CorpusError when somebody is in the
+    cohort and in the test.
     """
+    if cohort is not None:
+        refuse_overlap(cohort.corpus, test.data.corpus, "in the cohort and in the test")
     scored: dict[str, Scores] = {}
     facts: dict[str, dict[str, dict[str, Any]]] = {}
     folders = dict(zip(systems, _file_names(systems), strict=True))

@@ -5,7 +5,7 @@ Everything that is heard lies inside the crop.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from shortvox.config import Settings
 from shortvox.frontend.fbank import HOP
 from shortvox.models.embedding import Crop
-from shortvox.models.segmented import Bring, embed_segmented, joined_embedding, mean_embedding
+from shortvox.models.segmented import Bring, crop_segments, embed_segmented, joined_embedding, mean_embedding
 from shortvox.registry import Registry
 
 Pieces = tuple[tuple[Crop, ...], ...]  # the crops to embed, for each view of an utterance
@@ -43,13 +43,19 @@ class Hearing:
 
     An utterance has one view or several; a score is the mean over the views, and within a view over all pairs of
     pieces. `embedder` takes and gives what `embed_crops` does, which None stands for; in the cache, `name` tells
-    embedders apart.
+    embedders apart. `cut` is what of a piece the front end hears at a time.
     """
 
     pieces: Callable[[Crop], Pieces]
+    cut: Callable[[Crop], Sequence[Crop]] = lambda piece: (piece,)
     embedder: Callable[..., np.ndarray] | None = None
     name: str = "whole"
     described: str = "whole crops"
+
+    def heard(self, crops: Iterable[Crop]) -> set[Crop]:
+        """What the front end hears of `crops`, each part once."""
+        pieces = {piece for crop in crops for view in self.pieces(crop) for piece in view}
+        return {part for piece in pieces for part in self.cut(piece)}
 
 
 hearing: Registry[Callable[[EmbeddingSettings], Hearing]] = Registry("embedding")
@@ -101,6 +107,7 @@ def _segmented(settings: EmbeddingSettings, bring: Bring, name: str, words: str)
     frames, overlap = settings.frames, settings.overlap
     return Hearing(
         itself,
+        partial(crop_segments, frames=frames, overlap=overlap),
         partial(embed_segmented, frames=frames, overlap=overlap, bring=bring),
         f"{name} {frames} {overlap:g}",
         f"{words} of {frames} frames, overlap {100 * overlap:g} %",

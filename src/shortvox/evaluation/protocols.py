@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.store import AudioStore
 from shortvox.errors import ConfigError
-from shortvox.frontend.fbank import HOP, SAMPLE_RATE
+from shortvox.frontend.fbank import HOP
 from shortvox.models.embedding import Crop, centre, whole
 from shortvox.registry import Registry
 

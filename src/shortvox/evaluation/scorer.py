@@ -83,14 +83,14 @@ class Scorer:
         return normalise.apply(raw, against[0], against[1], trials)
 
     def voiceless(self, how: Protocol, length: str) -> dict[str, int] | None:
-        """How many of the pieces that are heard of the cropped sides have no voiced frame; None without a VAD."""
+        """How much of what is heard of the cropped sides has no voiced frame; None without a VAD."""
         if self.model.settings.frontend.vad == "none":
             return None
         trials = self.test.trials
         crops = {cut.test[position] for cut in self.cuts(how, length) for position in trials.test}
         if how.both_cropped:
             crops |= {cut.enrol[position] for cut in self.cuts(how, length) for position in trials.enrol}
-        heard = {piece for crop in crops for view in self.hearing.pieces(crop) for piece in view}
+        heard = self.hearing.heard(crops)
         store = heard_store(self.test.data, self.scoring)
         found = voiceless(self.model, store, sorted(heard), context=self.scoring.context)
         return {"crops": len(heard), "voiceless": int(found.sum())}

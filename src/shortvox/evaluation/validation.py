@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.evaluation.calibrate import calibrate
 from shortvox.evaluation.metrics import eer
 from shortvox.evaluation.settings import TestSettings
 from shortvox.evaluation.trials import make_trials
 from shortvox.files import write_json
-from shortvox.frontend.fbank import SAMPLE_RATE
 from shortvox.models.embedding import centre, embed_crops, whole
 from shortvox.models.folder import SpeakerModel, load_model
 from shortvox.training.data import TrainingData

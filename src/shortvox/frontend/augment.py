@@ -155,7 +155,7 @@ def add_music(augmenter: Augmenter, waveform: np.ndarray, position: int, rng: np
 
 @kind("babble")
 def add_babble(augmenter: Augmenter, waveform: np.ndarray, position: int, rng: np.random.Generator) -> np.ndarray:
-    """Three to seven utterances of other training speakers at once."""
+    """Three to seven training utterances at once, less those of the same speaker."""
     utterances = augmenter.corpus.utterances
     voices = np.zeros_like(waveform)
     for _ in range(rng.integers(3, 8)):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shortvox.corpora.audio import SAMPLE_RATE as SAMPLE_RATE
+from shortvox.corpora.audio import SAMPLE_RATE
 
 WINDOW = 400  # samples, 25 ms
 HOP = 160  # samples, 10 ms

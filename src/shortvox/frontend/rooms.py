@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shortvox.frontend.fbank import SAMPLE_RATE
+from shortvox.corpora.audio import SAMPLE_RATE
 
 
 def simulated_rooms(count: int, *, seed: int) -> list[np.ndarray]:

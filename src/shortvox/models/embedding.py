@@ -88,7 +88,7 @@ def voiceless(
     return result
 
 
-class Heard(NamedTuple):
+class PaddedAudio(NamedTuple):
     """What the front end takes."""
 
     waveforms: Tensor
@@ -103,7 +103,7 @@ def hear(
     *,
     transform: Callable[[np.ndarray], np.ndarray] | None = None,
     context: Context = "crop",
-) -> Heard:
+) -> PaddedAudio:
     """The crops as one padded batch for the model's front end, on the model's device."""
     device = next(model.backbone.parameters()).device
     heard = _within(store, crops, context)
@@ -119,7 +119,7 @@ def hear(
         bounds = [frame_bounds(crop.start, crop.samples, file.samples) for crop, file in zip(crops, heard, strict=True)]
         inside = torch.tensor(bounds).to(device)
     own = None if bool((lengths == lengths[0]).all()) else lengths.to(device)
-    return Heard(padded.to(device), own, inside)
+    return PaddedAudio(padded.to(device), own, inside)
 
 
 def _within(store: AudioStore, crops: Sequence[Crop], context: Context) -> Sequence[Crop]:
@@ -133,7 +133,7 @@ def _batches(
     crops: Sequence[Crop],
     transform: Callable[[np.ndarray], np.ndarray] | None,
     context: Context,
-) -> Iterator[tuple[np.ndarray, Heard]]:
+) -> Iterator[tuple[np.ndarray, PaddedAudio]]:
     """Places in the list of crops, and what the front end takes for these."""
     for places in _of_similar_length(_within(store, crops, context)):
         chosen = [crops[place] for place in places]

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.store import AudioStore
-from shortvox.frontend.fbank import HOP, SAMPLE_RATE
+from shortvox.frontend.fbank import HOP
 from shortvox.models.backbone import Backbone
 from shortvox.models.embedding import BATCH_SECONDS, Context, Crop, embed_crops, hear
 from shortvox.models.folder import SpeakerModel
@@ -54,8 +55,7 @@ def embed_segmented(
     or, with the context "file", the whole file. Otherwise as `embed_crops`.
     """
     result = np.empty((len(crops), model.backbone.dim), dtype=np.float32)
-    shared = floor(overlap * frames + 1e-9) / frames  # in whole frames, as in training
-    segments = [_segments(crop, frames * HOP, shared) for crop in crops]
+    segments = [crop_segments(crop, frames=frames, overlap=overlap) for crop in crops]
     alone = [place for place, own in enumerate(segments) if len(own) == 1]
     single = [crops[place] for place in alone]
     result[alone] = embed_crops(model, store, single, transform=transform, on_batch=on_batch, context=context)
@@ -74,8 +74,11 @@ def embed_segmented(
     return result
 
 
-def _segments(crop: Crop, samples: int, overlap: float) -> list[Crop]:
-    starts = segment_starts(crop.samples, samples, overlap)
+def crop_segments(crop: Crop, *, frames: int, overlap: float) -> list[Crop]:
+    """The segments of `frames` frames that cover a crop; the crop itself where it is no longer than one."""
+    samples = frames * HOP
+    shared = floor(overlap * frames + 1e-9) / frames  # in whole frames, as in training
+    starts = segment_starts(crop.samples, samples, shared)
     return [Crop(crop.position, crop.start + start, min(samples, crop.samples)) for start in starts]
 
 

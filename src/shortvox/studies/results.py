@@ -88,7 +88,7 @@ def _facts(
         "fewer_steps": study.settings.systems[trained].fewer_steps,
         "seconds_heard": float(np.mean([sum(histories[s, seed]["seconds_heard"] for s in line) for seed in seeds])),
         "wall_seconds": float(np.mean([sum(histories[s, seed]["wall_seconds"] for s in line) for seed in seeds])),
-        "wrapped_files": int(sum(histories[s, 0]["wrapped"] for s in line)),
+        "wrapped_files": round(np.mean([sum(histories[s, seed]["wrapped"] for s in line) for seed in seeds])),
         "parameters": parameter_count(models[trained, 0].backbone),
         "head_drift_degrees": float(np.mean(drifts)) if drifts else None,
         "head_drift_seeds": drifts,

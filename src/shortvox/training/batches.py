@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.store import AudioStore
 from shortvox.errors import ShortvoxError
 from shortvox.frontend.augment import Augmenter
-from shortvox.frontend.fbank import HOP, SAMPLE_RATE
+from shortvox.frontend.fbank import HOP
 from shortvox.training.crops import FullUtterance, parse_crop
 from shortvox.training.samplers import sampler
 from shortvox.training.segging import Cut, Segmenter

@@ -50,7 +50,7 @@ def _voice(name: str, speakers: Container[str]) -> tuple[str, float]:
     return speaker, float(speed)
 
 
-class Rows:
+class FollowingRows:
     """A W that does not follow."""
 
     def __init__(self, model: SpeakerModel, data: TrainingData, settings: TrainSettings) -> None:
@@ -63,7 +63,7 @@ class Rows:
         """Called after every step with this rank's embeddings (items, dim) and head rows (items,)."""
 
 
-class EpochRows(Rows):
+class EpochRows(FollowingRows):
     """Centroids under the student as it is, once per pass over the training utterances."""
 
     def __init__(self, model: SpeakerModel, data: TrainingData, settings: TrainSettings) -> None:
@@ -79,7 +79,7 @@ class EpochRows(Rows):
             share_first(self.model.head.weight.data)
 
 
-class EmaRows(Rows):
+class EmaRows(FollowingRows):
     """Each step moves the rows of its speakers a little towards their mean embedding in the batch."""
 
     def __init__(self, model: SpeakerModel, data: TrainingData, settings: TrainSettings) -> None:
@@ -97,7 +97,7 @@ class EmaRows(Rows):
         share_first(weight.data)
 
 
-FOLLOWING: dict[str, type[Rows]] = {"never": Rows, "epoch": EpochRows, "ema": EmaRows}
+FOLLOWING: dict[str, type[FollowingRows]] = {"never": FollowingRows, "epoch": EpochRows, "ema": EmaRows}
 
 
 @torch.no_grad()

@@ -9,8 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
+from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.errors import ConfigError
-from shortvox.frontend.fbank import HOP, SAMPLE_RATE
+from shortvox.frontend.fbank import HOP
 
 LONGEST = 3600.0  # seconds
 

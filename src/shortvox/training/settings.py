@@ -224,16 +224,18 @@ class TrainSettings(Settings):
         own: set[Branch] = {"crop"} if self.segments is None else self.segments.branches()
         return frozenset(own.union(*(set(t.teaches) for t in self.teachers.values() if t.says_anything)))
 
-    def heard(self) -> TrainSettings:
+    def simplified(self) -> TrainSettings:
         """These settings without what no loss term needs: teachers of no weight, a crop of which one segment is left.
 
-        A single segment of a crop that nobody hears, with nothing else about it, is a crop of that length, unless the
-        segment may be longer than its crop.
+        A single segment of a crop that nobody hears is a crop of that length, unless the segment may be longer than its
+        crop, or has a weight, mean normalisation or augmentation of its own.
         """
         teachers = {name: teacher for name, teacher in self.teachers.items() if teacher.says_anything}
         settings = self.model_copy(update={"teachers": teachers})
         segments = self.segments
-        if segments is None or teachers or segments != SegmentSettings(length=segments.length, pick="one"):
+        if segments is None or teachers or segments.pick == "all" or settings.branches() != {"segments"}:
+            return settings
+        if (segments.loss.segments, segments.cmn, segments.augment) != (1.0, "segment", "crop"):
             return settings
         if parse_crop(segments.length).longest > parse_crop(self.crop).shortest:
             return settings

@@ -75,7 +75,7 @@ def train(
             return load_model(out).to(place.device)
         model = _initial_model(settings, data, source).to(place.device)
         freeze_head(model, settings.transfer)
-        trained = _run(settings.heard(), data, model, teachers, out, place, interrupt, validate, on_step)
+        trained = _run(settings.simplified(), data, model, teachers, out, place, interrupt, validate, on_step)
     if trained is None:
         raise KeyboardInterrupt  # only now, so that no traceback keeps the ranks' network alive past their group
     return trained
