@@ -52,10 +52,13 @@ class Hearing:
     name: str = "whole"
     described: str = "whole crops"
 
+    def embedded(self, crops: Iterable[Crop]) -> set[Crop]:
+        """The pieces of `crops`, each once."""
+        return {piece for crop in crops for view in self.pieces(crop) for piece in view}
+
     def heard(self, crops: Iterable[Crop]) -> set[Crop]:
         """What the front end hears of `crops`, each part once."""
-        pieces = {piece for crop in crops for view in self.pieces(crop) for piece in view}
-        return {part for piece in pieces for part in self.cut(piece)}
+        return {part for piece in self.embedded(crops) for part in self.cut(piece)}
 
 
 hearing: Registry[Callable[[EmbeddingSettings], Hearing]] = Registry("embedding")

@@ -139,9 +139,7 @@ class Needs:
         whole = {"none": test.crops(settings, protocols, repeat=repeat)}
         if settings.band_limited:
             whole["4khz"] = test.crops(settings, protocols[:1], repeat=repeat)
-        heard = {changed: {piece for crop in crops for view in hear.pieces(crop) for piece in view}
-                 for changed, crops in whole.items()}
-        pieces = {changed: sorted(heard[changed].difference(crops)) for changed, crops in whole.items()}
+        pieces = {changed: sorted(hear.embedded(crops).difference(crops)) for changed, crops in whole.items()}
         cut = scoring.cohort.duration != "full" and norm[scoring.norm.name].needs_cohort
         lengths = dict.fromkeys((FULL, *settings.names())) if cut else (FULL,)
         own = {length: cohort.crops(length, repeat=repeat) for length in lengths} if cohort else {}
