@@ -16,7 +16,8 @@ demo: $(VENV)/demo.done
 	@$(BIN)/shortvox demo --out runs/demo
 
 test: $(VENV)/test.done
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 

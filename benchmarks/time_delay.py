@@ -9,8 +9,12 @@ from torch import nn
 from shortvox.memory import tune_allocator
 from shortvox.models.layers import TimeDelay
 
-SHAPES = {"stem 80 -> 128, width 5": (80, 128, 5, 1), "1x1 128 -> 128": (128, 128, 1, 1),
-          "Res2 16 -> 16, width 3, dilation 2": (16, 16, 3, 2), "1x1 384 -> 256": (384, 256, 1, 1)}
+SHAPES = {
+    "stem 80 -> 128, width 5": (80, 128, 5, 1),
+    "1x1 128 -> 128": (128, 128, 1, 1),
+    "Res2 16 -> 16, width 3, dilation 2": (16, 16, 3, 2),
+    "1x1 384 -> 256": (384, 256, 1, 1),
+}
 
 
 def main() -> None:

@@ -11,14 +11,17 @@ from shortvox.studies.study import StudySettings, SystemSettings
 from shortvox.training.settings import TrainSettings
 
 
-@pytest.mark.parametrize(("values", "told"), [
-    ({"optimizer": {}}, "where: unknown key 'optimizer'; did you mean 'optimiser'?"),
-    ({"optimiser": {"learning": 1, "lr": 1e-3}}, "where: unknown key 'optimiser.learning'"),
-    ({"augment": {"noise_snrs": [0, 1]}}, "unknown key 'augment.noise_snrs'; did you mean 'noise_snr'?"),
-    ({"model": {"head": {"scales": 1}}}, "unknown key 'model.head.scales'; did you mean 'scale'?"),
-    ({"batch": 1}, "where: batch: "),
-    ({"steps": "many"}, "where: steps: "),
-])
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"optimizer": {}}, "where: unknown key 'optimizer'; did you mean 'optimiser'?"),
+        ({"optimiser": {"learning": 1, "lr": 1e-3}}, "where: unknown key 'optimiser.learning'"),
+        ({"augment": {"noise_snrs": [0, 1]}}, "unknown key 'augment.noise_snrs'; did you mean 'noise_snr'?"),
+        ({"model": {"head": {"scales": 1}}}, "unknown key 'model.head.scales'; did you mean 'scale'?"),
+        ({"batch": 1}, "where: batch: "),
+        ({"steps": "many"}, "where: steps: "),
+    ],
+)
 def test_mistakes_name_the_key_and_the_nearest(values: dict, told: str) -> None:
     with pytest.raises(ConfigError) as raised:
         parse(TrainSettings, values, "where")
@@ -30,15 +33,27 @@ class Several(Settings):
     systems: tuple[SystemSettings, ...] | None = None
 
 
-@pytest.mark.parametrize(("kind", "values", "told"), [
-    (StudySettings, {"systems": {"teacher": {"steps": 1, "cropp": "2s"}}},
-     "unknown key 'systems.teacher.cropp'; did you mean 'crop'?"),
-    (StudySettings, {"notes_table": {"colums": [], "rows": {}}},
-     "unknown key 'notes_table.colums'; did you mean 'columns'?"),
-    (StudySettings, {"train": {"optimiser": {"lrr": 1}}}, "unknown key 'train.optimiser.lrr'; did you mean 'lr'?"),
-    (Several, {"systems": [{"steps": 1, "crop": "2s", "haed": "frozen"}]},
-     "unknown key 'systems.0.haed'; did you mean 'head'?"),
-])
+@pytest.mark.parametrize(
+    ("kind", "values", "told"),
+    [
+        (
+            StudySettings,
+            {"systems": {"teacher": {"steps": 1, "cropp": "2s"}}},
+            "unknown key 'systems.teacher.cropp'; did you mean 'crop'?",
+        ),
+        (
+            StudySettings,
+            {"notes_table": {"colums": [], "rows": {}}},
+            "unknown key 'notes_table.colums'; did you mean 'columns'?",
+        ),
+        (StudySettings, {"train": {"optimiser": {"lrr": 1}}}, "unknown key 'train.optimiser.lrr'; did you mean 'lr'?"),
+        (
+            Several,
+            {"systems": [{"steps": 1, "crop": "2s", "haed": "frozen"}]},
+            "unknown key 'systems.0.haed'; did you mean 'head'?",
+        ),
+    ],
+)
 def test_suggestions_reach_into_dicts_tuples_and_optional_settings(
     kind: type[Settings], values: dict, told: str
 ) -> None:
@@ -47,11 +62,14 @@ def test_suggestions_reach_into_dicts_tuples_and_optional_settings(
     assert str(raised.value) == f"where: {told}"
 
 
-@pytest.mark.parametrize(("values", "told"), [
-    ({"model": {"backbone": "ecapa-46"}}, "where: unknown backbone 'ecapa-46'; did you mean 'ecapa-64'?"),
-    ({"model": {"head": {"name": "aamm"}}}, "where: unknown head 'aamm'; did you mean 'aam'?"),
-    ({"crop": "3"}, "where: crop: '3' is none of"),
-])
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"model": {"backbone": "ecapa-46"}}, "where: unknown backbone 'ecapa-46'; did you mean 'ecapa-64'?"),
+        ({"model": {"head": {"name": "aamm"}}}, "where: unknown head 'aamm'; did you mean 'aam'?"),
+        ({"crop": "3"}, "where: crop: '3' is none of"),
+    ],
+)
 def test_a_wrong_name_is_told_with_its_place_and_the_nearest(values: dict, told: str) -> None:
     with pytest.raises(ConfigError) as raised:
         parse(TrainSettings, values, "where")

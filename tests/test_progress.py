@@ -34,8 +34,7 @@ def test_a_log_gets_lines(capsys: Capture) -> None:
     work(progress_bar())
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.splitlines()[-1] == (
-        "All trainings: 10 of 600; teacher, seed 0: 10 of 300, loss 5.31")
+    assert printed.err.splitlines()[-1] == ("All trainings: 10 of 600; teacher, seed 0: 10 of 300, loss 5.31")
     assert "packing" not in printed.err  # it is done
     assert not set(printed.err) & set("━⠋\r")
 

@@ -26,8 +26,9 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise ShortvoxError(f"{path}: cannot be written ({error.strerror or error}); "
-                            "choose another output folder or free some space") from error
+        raise ShortvoxError(
+            f"{path}: cannot be written ({error.strerror or error}); choose another output folder or free some space"
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -66,6 +67,7 @@ def ensure_writable(folder: Path) -> Path:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise ShortvoxError(f"{folder}: output folder cannot be written ({error.strerror or error}); "
-                            "choose another") from error
+        raise ShortvoxError(
+            f"{folder}: output folder cannot be written ({error.strerror or error}); choose another"
+        ) from error
     return folder

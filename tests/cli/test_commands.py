@@ -99,8 +99,19 @@ def test_a_verb_alone_shows_its_help(capsys: Capture) -> None:
 
 
 def test_every_verb_has_help(capsys: Capture) -> None:
-    verbs = ("study", "demo", "train", "evaluate", "embed", "metrics", "models", "corpus import", "corpus check",
-             "corpus stats", "corpus split")
+    verbs = (
+        "study",
+        "demo",
+        "train",
+        "evaluate",
+        "embed",
+        "metrics",
+        "models",
+        "corpus import",
+        "corpus check",
+        "corpus stats",
+        "corpus split",
+    )
     for verb in verbs:
         assert run([*verb.split(), "--help"]) == 0
         assert "--json" in capsys.readouterr().out, verb
@@ -111,8 +122,21 @@ def test_evaluate(model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Ca
     shutil.copytree(model_folder, other)
     (other / "calibration.json").unlink()
     (other / "training.json").unlink()
-    results = one_object(capsys, "evaluate", "--model", model_folder, "--model", other, "--corpus", corpus.root,
-                         "--out", tmp_path / "out", "--by", "session", *QUICK)
+    results = one_object(
+        capsys,
+        "evaluate",
+        "--model",
+        model_folder,
+        "--model",
+        other,
+        "--corpus",
+        corpus.root,
+        "--out",
+        tmp_path / "out",
+        "--by",
+        "session",
+        *QUICK,
+    )
     assert results == json.loads((tmp_path / "out/results.json").read_text())
     assert "<html" in (tmp_path / "out/report.html").read_text()
     assert set(results) >= {"title", "protocols", "corpus", "settings", "command", "version", "date"}
@@ -128,13 +152,24 @@ def test_evaluate(model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Ca
         assert {row["length"] for row in one["comparisons"]} == {"full", "1"}
 
 
-def test_evaluate_one_protocol_with_a_list(
-    model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Capture
-) -> None:
+def test_evaluate_one_protocol_with_a_list(model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Capture) -> None:
     trials = tmp_path / "trials.txt"
     trials.write_text("1 v0-0 v0-1\n0 v0-0 v1-0\n1 v1-0 v1-1\n0 v2-0 v1-0\n")
-    results = one_object(capsys, "evaluate", "--model", model_folder, "--corpus", corpus.root, "--out", tmp_path / "o",
-                         "--protocol", "full-short", "--trials", trials, *QUICK)
+    results = one_object(
+        capsys,
+        "evaluate",
+        "--model",
+        model_folder,
+        "--corpus",
+        corpus.root,
+        "--out",
+        tmp_path / "o",
+        "--protocol",
+        "full-short",
+        "--trials",
+        trials,
+        *QUICK,
+    )
     assert results["protocol"] == "full-short"
     assert (results["trials"]["n_target"], results["trials"]["n_nontarget"]) == (2, 2)
     assert results["trials"]["note"].startswith("trials.txt")
@@ -148,15 +183,34 @@ def test_evaluate_with_a_cohort_and_score_files(
     rows = manifest.read_text().splitlines(keepends=True)
     manifest.write_text("".join(row for row in rows if not row.startswith(tuple(f"v{n}-" for n in range(6)))))
     results = one_object(
-        capsys, "evaluate", "--model", model_folder, "--corpus", corpus.root, "--cohort", cohort, "--out",
-        tmp_path / "o", "--scores", *QUICK, "--set", "scoring.norm.name=as-norm1", "--set", "scoring.norm.top=3",
-        "--set", "scoring.transforms=[centring]", "--set", "scoring.cohort.utterances=1")
+        capsys,
+        "evaluate",
+        "--model",
+        model_folder,
+        "--corpus",
+        corpus.root,
+        "--cohort",
+        cohort,
+        "--out",
+        tmp_path / "o",
+        "--scores",
+        *QUICK,
+        "--set",
+        "scoring.norm.name=as-norm1",
+        "--set",
+        "scoring.norm.top=3",
+        "--set",
+        "scoring.transforms=[centring]",
+        "--set",
+        "scoring.cohort.utterances=1",
+    )
     system = results["protocols"]["full-short"]["systems"]["model"]
     assert system["scoring"]["cohort"] == {"speakers": 6, "utterances": 6, "norm": "as-norm1", "top": 3}
     assert system["lengths"]["1"]["cllr"] is None  # the model's calibration is for other scores
     files = sorted((tmp_path / "o/scores/model").iterdir())
     assert [path.name for path in files] == [
-        f"{how}-{length}.parquet" for how in ("full-short", "short-short") for length in ("1", "full")]
+        f"{how}-{length}.parquet" for how in ("full-short", "short-short") for length in ("1", "full")
+    ]
     figures = one_object(capsys, "metrics", files[0], "--speakers", corpus.root / "manifest.csv")
     assert figures["eer"] == pytest.approx(system["lengths"]["1"]["eer"])
 
@@ -204,14 +258,18 @@ def write_sound(samples: np.ndarray) -> Spoil:
     return lambda path: soundfile.write(path, samples, 16000, subtype="FLOAT")
 
 
-@pytest.mark.parametrize(("spoil", "message"), [
-    (lambda path: path.write_bytes(path.read_bytes()[:4000]), "truncated"),
-    (lambda path: path.write_bytes(b""), "empty"),
-    (garbage, "corrupt"),
-    (lambda path: path.unlink(), "missing"),
-    (write_sound(np.zeros(0)), "empty"),
-    (write_sound(np.zeros(16000)), "silent"),
-    (write_sound(np.full(16000, np.nan)), "non-finite")])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:4000]), "truncated"),
+        (lambda path: path.write_bytes(b""), "empty"),
+        (garbage, "corrupt"),
+        (lambda path: path.unlink(), "missing"),
+        (write_sound(np.zeros(0)), "empty"),
+        (write_sound(np.zeros(16000)), "silent"),
+        (write_sound(np.full(16000, np.nan)), "non-finite"),
+    ],
+)
 def test_recordings_that_cannot_be_used(
     broken: Path, model_folder: Path, tmp_path: Path, capsys: Capture, spoil: Spoil, message: str
 ) -> None:
@@ -219,8 +277,12 @@ def test_recordings_that_cannot_be_used(
     config = tmp_path / "train.yaml"
     config.write_text("{steps: 2, batch: 2, model: {backbone: ecapa-64}}")
     model, out = ("--model", model_folder), ("--out", tmp_path / "o")
-    for command in (("evaluate", *model, *out, *QUICK), ("embed", *model, "--out", tmp_path / "e.parquet"),
-                    ("train", config, *out), ("study", "frozen-fc", *out)):
+    for command in (
+        ("evaluate", *model, *out, *QUICK),
+        ("embed", *model, "--out", tmp_path / "e.parquet"),
+        ("train", config, *out),
+        ("study", "frozen-fc", *out),
+    ):
         line = mistake(capsys, *command, "--corpus", broken)
         assert message in line
         assert "v1/0.wav" in line
@@ -230,15 +292,19 @@ def replaced(old: str, new: str) -> Spoil:
     return lambda path: path.write_text(path.read_text().replace(old, new))
 
 
-@pytest.mark.parametrize(("spoil", "message"), [
-    (lambda path: path.unlink(), "no such file"),
-    (lambda path: path.write_bytes(b""), "empty"),
-    (garbage, "not UTF-8"),
-    (replaced("speaker", "spkr"), "column speaker is missing"),
-    (replaced("v1-0", "v0-0"), "row 4: column utterance: 'v0-0' is also in row 2"),
-    (replaced("v1/0.wav", "../0.wav"), "row 4: column path"),
-    (replaced("v1-0,v1", "v1-0,"), "row 4: column speaker: empty"),
-    (lambda path: path.write_text("utterance,speaker,path\na,b," + 5000 * "x" + "\n"), "missing")])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: path.unlink(), "no such file"),
+        (lambda path: path.write_bytes(b""), "empty"),
+        (garbage, "not UTF-8"),
+        (replaced("speaker", "spkr"), "column speaker is missing"),
+        (replaced("v1-0", "v0-0"), "row 4: column utterance: 'v0-0' is also in row 2"),
+        (replaced("v1/0.wav", "../0.wav"), "row 4: column path"),
+        (replaced("v1-0,v1", "v1-0,"), "row 4: column speaker: empty"),
+        (lambda path: path.write_text("utterance,speaker,path\na,b," + 5000 * "x" + "\n"), "missing"),
+    ],
+)
 def test_manifests_that_cannot_be_used(
     broken: Path, model_folder: Path, tmp_path: Path, capsys: Capture, spoil: Spoil, message: str
 ) -> None:
@@ -268,37 +334,65 @@ def test_too_few_speakers(model_folder: Path, tmp_path: Path, capsys: Capture) -
     assert "0 have two or more" in mistake(capsys, "train", config, "--corpus", alone, *out, *held)
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    (b"1 v0-0 v0-1\n0 v0-0 zz\n", "row 2: utterance 'zz'"), (b"1 v0-0 v0-1\n", "no non-target"),
-    (b"0 v0-0 v1-1\n", "no target"), (b"", "no target"), (b"\xff\xfe\x00", "cannot be read as text"),
-    (b"1 v0-0\n", "row 1: 2 fields"), (b"7 v0-0 v0-1\n", "row 1: label '7'"), (b"0 v0-0 v0-1\n", "row 1: label 0")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"1 v0-0 v0-1\n0 v0-0 zz\n", "row 2: utterance 'zz'"),
+        (b"1 v0-0 v0-1\n", "no non-target"),
+        (b"0 v0-0 v1-1\n", "no target"),
+        (b"", "no target"),
+        (b"\xff\xfe\x00", "cannot be read as text"),
+        (b"1 v0-0\n", "row 1: 2 fields"),
+        (b"7 v0-0 v0-1\n", "row 1: label '7'"),
+        (b"0 v0-0 v0-1\n", "row 1: label 0"),
+    ],
+)
 def test_trial_lists_that_cannot_be_used(
     model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Capture, text: bytes, message: str
 ) -> None:
     trials = tmp_path / "trials.txt"
     trials.write_bytes(text)
-    assert message in mistake(capsys, "evaluate", "--model", model_folder, "--corpus", corpus.root, "--out",
-                              tmp_path / "o", "--trials", trials, *QUICK)
+    assert message in mistake(
+        capsys,
+        "evaluate",
+        "--model",
+        model_folder,
+        "--corpus",
+        corpus.root,
+        "--out",
+        tmp_path / "o",
+        "--trials",
+        trials,
+        *QUICK,
+    )
 
 
-@pytest.mark.parametrize(("name", "spoil", "message"), [
-    ("config.yaml", lambda path: path.unlink(), "config.yaml missing"),
-    ("speakers.txt", lambda path: path.unlink(), "speakers.txt missing"),
-    ("model.safetensors", lambda path: path.unlink(), "model.safetensors missing"),
-    ("config.yaml", replaced("format: 1", "format: 2"), "model format 2"),
-    ("config.yaml", replaced("ecapa-64", "ecapa-65"), "did you mean 'ecapa-64'"),
-    ("config.yaml", replaced("ecapa-64", "ecapa-128"), "do not fit backbone ecapa-128"),
-    ("config.yaml", lambda path: path.write_text(""), "expected 'key: value'"),
-    ("config.yaml", garbage, "cannot be read"),
-    ("speakers.txt", garbage, "cannot be read"),
-    ("speakers.txt", lambda path: path.write_text("a\nb\n"), "2 head rows"),
-    ("model.safetensors", garbage, "damaged"),
-    ("model.safetensors", lambda path: path.write_bytes(path.read_bytes()[:5000]), "damaged"),
-    ("calibration.json", garbage, "not valid JSON"),
-    ("calibration.json", lambda path: path.write_text('{"protocols": 5}'), "not a calibration"),
-    ("calibration.json", lambda path: path.write_text('{"protocols": {"full-short": {"x": {}}}}'), "not a calibration"),
-    ("training.json", garbage, "not valid JSON"),
-    ("training.json", lambda path: path.write_text("[]"), "not valid JSON")])
+@pytest.mark.parametrize(
+    ("name", "spoil", "message"),
+    [
+        ("config.yaml", lambda path: path.unlink(), "config.yaml missing"),
+        ("speakers.txt", lambda path: path.unlink(), "speakers.txt missing"),
+        ("model.safetensors", lambda path: path.unlink(), "model.safetensors missing"),
+        ("config.yaml", replaced("format: 1", "format: 2"), "model format 2"),
+        ("config.yaml", replaced("ecapa-64", "ecapa-65"), "did you mean 'ecapa-64'"),
+        ("config.yaml", replaced("ecapa-64", "ecapa-128"), "do not fit backbone ecapa-128"),
+        ("config.yaml", lambda path: path.write_text(""), "expected 'key: value'"),
+        ("config.yaml", garbage, "cannot be read"),
+        ("speakers.txt", garbage, "cannot be read"),
+        ("speakers.txt", lambda path: path.write_text("a\nb\n"), "2 head rows"),
+        ("model.safetensors", garbage, "damaged"),
+        ("model.safetensors", lambda path: path.write_bytes(path.read_bytes()[:5000]), "damaged"),
+        ("calibration.json", garbage, "not valid JSON"),
+        ("calibration.json", lambda path: path.write_text('{"protocols": 5}'), "not a calibration"),
+        (
+            "calibration.json",
+            lambda path: path.write_text('{"protocols": {"full-short": {"x": {}}}}'),
+            "not a calibration",
+        ),
+        ("training.json", garbage, "not valid JSON"),
+        ("training.json", lambda path: path.write_text("[]"), "not valid JSON"),
+    ],
+)
 def test_models_that_cannot_be_used(
     model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Capture, name: str, spoil: Spoil, message: str
 ) -> None:
@@ -308,17 +402,30 @@ def test_models_that_cannot_be_used(
     assert message in mistake(capsys, "evaluate", "--model", model, "--corpus", corpus.root, "--out", tmp_path / "o")
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    (["--lengths", "0.001"], "one frame"), (["--lengths", "abc"], "neither"), (["--protocol", "full-shrt"], "mean"),
-    (["--by", "sesion"], "did you mean 'session'"), (["--set", "drws=3"], "did you mean 'draws'"),
-    (["--set", "scoring.norm.nam=x"], "did you mean 'name'"), (["--set", "scoring.measure=cosin"], "'cosine'"),
-    (["--set", "draws=0"], "draws"), (["--set", "draws"], "expected key=value"), (["--set", "seed=2020-13-45"], "YAML"),
-    (["--set", "draws=x"], "draws"), (["--modle", "x"], "--model"), (["--out", "/proc/no"], "cannot be written")])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--lengths", "0.001"], "one frame"),
+        (["--lengths", "abc"], "neither"),
+        (["--protocol", "full-shrt"], "mean"),
+        (["--by", "sesion"], "did you mean 'session'"),
+        (["--set", "drws=3"], "did you mean 'draws'"),
+        (["--set", "scoring.norm.nam=x"], "did you mean 'name'"),
+        (["--set", "scoring.measure=cosin"], "'cosine'"),
+        (["--set", "draws=0"], "draws"),
+        (["--set", "draws"], "expected key=value"),
+        (["--set", "seed=2020-13-45"], "YAML"),
+        (["--set", "draws=x"], "draws"),
+        (["--modle", "x"], "--model"),
+        (["--out", "/proc/no"], "cannot be written"),
+    ],
+)
 def test_what_evaluate_refuses(
     model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Capture, options: list[str], message: str
 ) -> None:
-    assert message in mistake(capsys, "evaluate", "--model", model_folder, "--corpus", corpus.root, "--out",
-                              tmp_path / "o", *options)
+    assert message in mistake(
+        capsys, "evaluate", "--model", model_folder, "--corpus", corpus.root, "--out", tmp_path / "o", *options
+    )
 
 
 def test_what_demo_refuses(tmp_path: Path, capsys: Capture) -> None:
@@ -328,20 +435,38 @@ def test_what_demo_refuses(tmp_path: Path, capsys: Capture) -> None:
     assert not out.exists()
 
 
-@pytest.mark.parametrize(("config", "message"), [
-    ("stps: 3", "did you mean 'steps'"), ("optimiser: {lrr: 3}", "did you mean 'lr'"), ("", "key: value"),
-    ("a: [", "not valid YAML"), ("steps: 2020-13-45", "not valid YAML"), ("steps: 0", "steps"),
-    ("seed: -1", "seed"), ("seed: 99999999999999999999", "seed"), ("crop: 0.001s", "one frame"), ("crop: 3", "crop"),
-    ("crop: 99999s", "at most"), ("model: {backbone: ecapa-3}", "unknown backbone"), ("device: meta", "device"),
-    ("threads: 99999999", "threads"), ("augment: {speeds: [0]}", "speeds"), ("augment: {speeds: []}", "speeds"),
-    ("augment: {noise_snr: [5, 1]}", "lower bound"), ("augment: {noise: [/no/such]}", "no such folder"),
-    ("optimiser: {lr: .inf}", "lr"), ("validation: {speakers: 1}", "at least two"),
-    ("validation: {speakers: 99}", "99 validation speakers")])
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("stps: 3", "did you mean 'steps'"),
+        ("optimiser: {lrr: 3}", "did you mean 'lr'"),
+        ("", "key: value"),
+        ("a: [", "not valid YAML"),
+        ("steps: 2020-13-45", "not valid YAML"),
+        ("steps: 0", "steps"),
+        ("seed: -1", "seed"),
+        ("seed: 99999999999999999999", "seed"),
+        ("crop: 0.001s", "one frame"),
+        ("crop: 3", "crop"),
+        ("crop: 99999s", "at most"),
+        ("model: {backbone: ecapa-3}", "unknown backbone"),
+        ("device: meta", "device"),
+        ("threads: 99999999", "threads"),
+        ("augment: {speeds: [0]}", "speeds"),
+        ("augment: {speeds: []}", "speeds"),
+        ("augment: {noise_snr: [5, 1]}", "lower bound"),
+        ("augment: {noise: [/no/such]}", "no such folder"),
+        ("optimiser: {lr: .inf}", "lr"),
+        ("validation: {speakers: 1}", "at least two"),
+        ("validation: {speakers: 99}", "99 validation speakers"),
+    ],
+)
 def test_what_train_refuses(corpus: Corpus, tmp_path: Path, capsys: Capture, config: str, message: str) -> None:
     path = tmp_path / "train.yaml"
     path.write_text(config)
-    assert message in mistake(capsys, "train", path, "--corpus", corpus.root, "--out", tmp_path / "o", "--set",
-                              "model.frontend.bands=80")
+    assert message in mistake(
+        capsys, "train", path, "--corpus", corpus.root, "--out", tmp_path / "o", "--set", "model.frontend.bands=80"
+    )
 
 
 def test_a_training_tells_a_log_how_far_it_is(

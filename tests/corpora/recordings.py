@@ -19,8 +19,9 @@ def tones(rate: int = 16000, seconds: float = 2.0) -> np.ndarray:
     return (0.08 * np.sum(parts, axis=0)).astype(np.float32)
 
 
-def write_tones(path: Path, rate: int = 16000, seconds: float = 2.0, *, channels: int = 1,
-                subtype: str | None = None) -> Path:
+def write_tones(
+    path: Path, rate: int = 16000, seconds: float = 2.0, *, channels: int = 1, subtype: str | None = None
+) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = tones(rate, seconds)
     soundfile.write(path, np.stack([samples] * channels, axis=1), rate, subtype=subtype)

@@ -98,8 +98,10 @@ def test_resampled_length_is_the_nearest_and_never_zero(frames: int, rate: int) 
     assert abs(length - frames * 16000 / rate) <= 0.5 or length == 1
 
 
-@pytest.mark.parametrize(("first", "duration", "expected"), [
-    (0, None, 16000), (8000, None, 16000), (0, 0.5, 8000), (0, 0.99, 16000), (0, 1.05, 16000), (4000, 0.25, 8000)])
+@pytest.mark.parametrize(
+    ("first", "duration", "expected"),
+    [(0, None, 16000), (8000, None, 16000), (0, 0.5, 8000), (0, 0.99, 16000), (0, 1.05, 16000), (4000, 0.25, 8000)],
+)
 def test_segment_end_forgives_rounding_only(first: int, duration: float | None, expected: int) -> None:
     assert segment_end(Path("a.wav"), 16000, first, duration) == expected
 
@@ -126,9 +128,21 @@ def test_a_silent_piece_of_a_good_recording_is_fine(tmp_path: Path) -> None:
     assert not read_audio(tmp_path / "a.wav", start=0.2, duration=0.5).any()
 
 
-@pytest.mark.parametrize(("suffix", "subtype"), [
-    ("wav", "PCM_16"), ("wav", "FLOAT"), ("flac", None), ("ogg", "VORBIS"), ("ogg", "OPUS"), ("mp3", None),
-    ("aiff", "PCM_16"), ("au", "PCM_16"), ("w64", "PCM_16"), ("caf", "PCM_16")])
+@pytest.mark.parametrize(
+    ("suffix", "subtype"),
+    [
+        ("wav", "PCM_16"),
+        ("wav", "FLOAT"),
+        ("flac", None),
+        ("ogg", "VORBIS"),
+        ("ogg", "OPUS"),
+        ("mp3", None),
+        ("aiff", "PCM_16"),
+        ("au", "PCM_16"),
+        ("w64", "PCM_16"),
+        ("caf", "PCM_16"),
+    ],
+)
 @pytest.mark.parametrize("kept", [0.9, 0.5, 0.02])
 def test_a_truncated_recording_is_never_taken_for_whole(
     tmp_path: Path, suffix: str, subtype: str | None, kept: float
@@ -172,9 +186,16 @@ def test_a_fault_travels_between_processes() -> None:
     assert (str(again), again.kind) == (str(error), "silent")
 
 
-@pytest.mark.parametrize(("name", "codec", "rate", "container", "tolerance"), [
-    ("a.m4a", "aac", 44100, None, 0.01), ("a.m4a", "aac", 16000, None, 1e-6), ("a.webm", "libopus", 48000, None, 5e-3),
-    ("a.g722", "g722", 16000, "g722", 1e-6), ("a.gsm", "libgsm", 8000, "gsm", 1e-6)])
+@pytest.mark.parametrize(
+    ("name", "codec", "rate", "container", "tolerance"),
+    [
+        ("a.m4a", "aac", 44100, None, 0.01),
+        ("a.m4a", "aac", 16000, None, 1e-6),
+        ("a.webm", "libopus", 48000, None, 5e-3),
+        ("a.g722", "g722", 16000, "g722", 1e-6),
+        ("a.gsm", "libgsm", 8000, "gsm", 1e-6),
+    ],
+)
 def test_what_libsndfile_cannot_read(
     tmp_path: Path, name: str, codec: str, rate: int, container: str | None, tolerance: float
 ) -> None:

@@ -18,7 +18,8 @@ from shortvox.errors import CorpusError
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 NAME = TEXT.filter(str.strip)
 ID = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=12).filter(
-    lambda text: text == text.strip())
+    lambda text: text == text.strip()
+)
 PART = st.text("abcé ,\"'\n_-1", min_size=1, max_size=8).filter(str.strip)
 SECONDS = st.floats(1e-4, 1e5)
 EXTRA = st.dictionaries(NAME.filter(lambda name: name not in KNOWN), TEXT, max_size=3)
@@ -32,10 +33,17 @@ def test_manifest_survives_the_round_trip(data: st.DataObject) -> None:
         folder = Path(name)
         written = tuple(
             Utterance(
-                id=utterance, speaker=data.draw(ID), path=folder / data.draw(PART) / data.draw(PART),
-                session=data.draw(TEXT), duration=data.draw(st.none() | SECONDS), gender=data.draw(TEXT),
-                start=data.draw(st.just(0.0) | SECONDS), extra=tuple((c, data.draw(TEXT)) for c in columns))
-            for utterance in names)
+                id=utterance,
+                speaker=data.draw(ID),
+                path=folder / data.draw(PART) / data.draw(PART),
+                session=data.draw(TEXT),
+                duration=data.draw(st.none() | SECONDS),
+                gender=data.draw(TEXT),
+                start=data.draw(st.just(0.0) | SECONDS),
+                extra=tuple((c, data.draw(TEXT)) for c in columns),
+            )
+            for utterance in names
+        )
         write_manifest(folder, written)
         assert load_corpus(folder).utterances == written
 
@@ -45,33 +53,39 @@ def manifest(folder: Path, text: str | bytes) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("", "empty"),
-    ("utterance,path\n", "row 1: column speaker is missing"),
-    ("utterance,speaker,path,path\n", "row 1: column 'path' appears more than once"),
-    ("utterance,speaker,path\n", "no utterances"),
-    ("utterance,speaker,path\na,s,a.wav\n,s,b.wav\n", "row 3: column utterance: empty"),
-    ("utterance,speaker,path\na, ,a.wav\n", "row 2: column speaker: empty"),
-    ("utterance,speaker,path\na,s,\n", "row 2: column path: empty"),
-    ("utterance,speaker,path\na,s ,a.wav\n", "row 2: column speaker: 's ' begins or ends with a space"),
-    ("utterance,speaker,path,duration\na,s,a.wav,1.7e18\n", "row 2: column duration"),
-    ("utterance,speaker,path\na,s,a.wav\n\nb,s\n", "row 4: 2 cells under 3 columns"),
-    ("utterance,speaker,path\na,s,a.wav\na,t,b.wav\n", "row 3: column utterance: 'a' is also in row 2"),
-    ("utterance,speaker,path\na,s,a.wav\n\"b\nc\",s,b.wav\n", r"row 3: column utterance: 'b\nc' holds a control"),
-    ("utterance,speaker,path\na,\"s\rt\",a.wav\n", r"row 2: column speaker: 's\rt' holds a control character"),
-    ("utterance,speaker,path\na,s\tt,a.wav\n", r"row 2: column speaker: 's\tt' holds a control character"),
-    ("utterance,speaker,path\na\0,s,a.wav\n", r"row 2: column utterance: 'a\x00' holds a control character"),
-    ("utterance,speaker,path\na,s,../a.wav\n", "row 2: column path: '../a.wav' leaves the corpus folder"),
-    ("utterance,speaker,path\na,s,audio/../../a.wav\n", "row 2: column path"),
-    ("utterance,speaker,path\na,s,/etc/passwd\n", "row 2: column path: '/etc/passwd' leaves"),
-    ("utterance,speaker,path\na,s,C:\\a.wav\n", "row 2: column path"),
-    ("utterance,speaker,path,duration\na,s,a.wav,long\n", "row 2: column duration: 'long' is not a number"),
-    ("utterance,speaker,path,duration\na,s,a.wav,nan\n", "row 2: column duration"),
-    ("utterance,speaker,path,duration\na,s,a.wav,0\n", "row 2: column duration: '0' is not a number of seconds above"),
-    ("utterance,speaker,path,start\na,s,a.wav,-1\n", "row 2: column start"),
-    ('utterance,speaker,path\na,s,"a.wav\n', "not CSV"),
-    (b"utterance,speaker,path\n\xff,s,a.wav\n", "not UTF-8 text at byte 23"),
-])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "empty"),
+        ("utterance,path\n", "row 1: column speaker is missing"),
+        ("utterance,speaker,path,path\n", "row 1: column 'path' appears more than once"),
+        ("utterance,speaker,path\n", "no utterances"),
+        ("utterance,speaker,path\na,s,a.wav\n,s,b.wav\n", "row 3: column utterance: empty"),
+        ("utterance,speaker,path\na, ,a.wav\n", "row 2: column speaker: empty"),
+        ("utterance,speaker,path\na,s,\n", "row 2: column path: empty"),
+        ("utterance,speaker,path\na,s ,a.wav\n", "row 2: column speaker: 's ' begins or ends with a space"),
+        ("utterance,speaker,path,duration\na,s,a.wav,1.7e18\n", "row 2: column duration"),
+        ("utterance,speaker,path\na,s,a.wav\n\nb,s\n", "row 4: 2 cells under 3 columns"),
+        ("utterance,speaker,path\na,s,a.wav\na,t,b.wav\n", "row 3: column utterance: 'a' is also in row 2"),
+        ('utterance,speaker,path\na,s,a.wav\n"b\nc",s,b.wav\n', r"row 3: column utterance: 'b\nc' holds a control"),
+        ('utterance,speaker,path\na,"s\rt",a.wav\n', r"row 2: column speaker: 's\rt' holds a control character"),
+        ("utterance,speaker,path\na,s\tt,a.wav\n", r"row 2: column speaker: 's\tt' holds a control character"),
+        ("utterance,speaker,path\na\0,s,a.wav\n", r"row 2: column utterance: 'a\x00' holds a control character"),
+        ("utterance,speaker,path\na,s,../a.wav\n", "row 2: column path: '../a.wav' leaves the corpus folder"),
+        ("utterance,speaker,path\na,s,audio/../../a.wav\n", "row 2: column path"),
+        ("utterance,speaker,path\na,s,/etc/passwd\n", "row 2: column path: '/etc/passwd' leaves"),
+        ("utterance,speaker,path\na,s,C:\\a.wav\n", "row 2: column path"),
+        ("utterance,speaker,path,duration\na,s,a.wav,long\n", "row 2: column duration: 'long' is not a number"),
+        ("utterance,speaker,path,duration\na,s,a.wav,nan\n", "row 2: column duration"),
+        (
+            "utterance,speaker,path,duration\na,s,a.wav,0\n",
+            "row 2: column duration: '0' is not a number of seconds above",
+        ),
+        ("utterance,speaker,path,start\na,s,a.wav,-1\n", "row 2: column start"),
+        ('utterance,speaker,path\na,s,"a.wav\n', "not CSV"),
+        (b"utterance,speaker,path\n\xff,s,a.wav\n", "not UTF-8 text at byte 23"),
+    ],
+)
 def test_a_bad_manifest_is_one_line_with_row_and_column(tmp_path: Path, text: str | bytes, expected: str) -> None:
     with pytest.raises(CorpusError) as caught:
         load_corpus(manifest(tmp_path, text))
@@ -88,8 +102,7 @@ def test_no_folder_and_no_manifest(tmp_path: Path) -> None:
 
 def test_reading_goes_on_after_a_bad_row(tmp_path: Path) -> None:
     found = read_manifest(manifest(tmp_path, "utterance,speaker,path\n,s,a\nb,s,../b\nc,s,c.wav\nc,s,d.wav\n"))
-    assert [(p.row, p.kind) for p in found.problems] == [
-        (2, "malformed row"), (3, "path outside"), (5, "duplicate id")]
+    assert [(p.row, p.kind) for p in found.problems] == [(2, "malformed row"), (3, "path outside"), (5, "duplicate id")]
     assert [(row, u.id) for row, u in found.rows] == [(4, "c")]
 
 
@@ -103,7 +116,12 @@ def test_columns_of_any_kind_by_name(tmp_path: Path) -> None:
     u = corpus.utterances[0]
     assert corpus.columns()[-1] == "room" and "session" in corpus.columns()
     assert [u.column(name) for name in ("room", "utterance", "duration", "gender", "nothing")] == [
-        "hall", "a", "2.5", "", ""]
+        "hall",
+        "a",
+        "2.5",
+        "",
+        "",
+    ]
 
 
 def test_a_recording_outside_cannot_be_written(tmp_path: Path) -> None:

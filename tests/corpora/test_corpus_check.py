@@ -32,14 +32,37 @@ def test_every_fault_is_listed_with_its_row(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "nan.wav", np.append(tones(), np.nan), 16000, subtype="FLOAT")
     cut = write_tones(tmp_path / "cut.wav")
     cut.write_bytes(cut.read_bytes()[:30000])
-    rows = ["utterance,speaker,path,duration", "good,s,good.wav,2", "short,s,short.wav,", "corrupt,s,corrupt.flac,",
-            "empty,s,empty.wav,", "silent,s,silent.wav,", "nan,s,nan.wav,", "cut,s,cut.wav,", "long,s,good.wav,9",
-            "good,s,good.wav,", "out,s,../good.wav,", "gone,s,gone.wav,", ",s,good.wav,", "when,s,good.wav,soon"]
+    rows = [
+        "utterance,speaker,path,duration",
+        "good,s,good.wav,2",
+        "short,s,short.wav,",
+        "corrupt,s,corrupt.flac,",
+        "empty,s,empty.wav,",
+        "silent,s,silent.wav,",
+        "nan,s,nan.wav,",
+        "cut,s,cut.wav,",
+        "long,s,good.wav,9",
+        "good,s,good.wav,",
+        "out,s,../good.wav,",
+        "gone,s,gone.wav,",
+        ",s,good.wav,",
+        "when,s,good.wav,soon",
+    ]
     (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n")
     assert found(tmp_path) == [
-        (3, "too short"), (4, "corrupt"), (5, "empty"), (6, "silent"), (7, "non-finite"), (8, "truncated"),
-        (9, "truncated"), (10, "duplicate id"), (11, "path outside"), (12, "missing"), (13, "malformed row"),
-        (14, "malformed row")]
+        (3, "too short"),
+        (4, "corrupt"),
+        (5, "empty"),
+        (6, "silent"),
+        (7, "non-finite"),
+        (8, "truncated"),
+        (9, "truncated"),
+        (10, "duplicate id"),
+        (11, "path outside"),
+        (12, "missing"),
+        (13, "malformed row"),
+        (14, "malformed row"),
+    ]
     assert check_corpus(tmp_path).utterances == 13
     assert (3, "too short") not in found(tmp_path, min_seconds=0.01)
 
@@ -60,7 +83,9 @@ def test_speakers_on_both_sides(tmp_path: Path) -> None:
     make_corpus(tmp_path / "train", 3, 2)
     make_corpus(tmp_path / "test", 2, 2)
     assert found(tmp_path / "train", splits=[tmp_path / "test"]) == [
-        (2, "speaker on both sides"), (4, "speaker on both sides")]
+        (2, "speaker on both sides"),
+        (4, "speaker on both sides"),
+    ]
     (tmp_path / "train.txt").write_text("s0\ns1\n")
     (tmp_path / "test.txt").write_text("s2\n")
     lists = [tmp_path / "train.txt", tmp_path / "test.txt"]

@@ -17,8 +17,13 @@ from shortvox.errors import CorpusError
 
 
 def imaginary(sizes: list[int]) -> Corpus:
-    return Corpus("c", Path("/c"), tuple(
-        Utterance(f"{s}-{n}", f"s{s}", Path(f"/c/{s}/{n}.wav")) for s, size in enumerate(sizes) for n in range(size)))
+    return Corpus(
+        "c",
+        Path("/c"),
+        tuple(
+            Utterance(f"{s}-{n}", f"s{s}", Path(f"/c/{s}/{n}.wav")) for s, size in enumerate(sizes) for n in range(size)
+        ),
+    )
 
 
 @given(st.lists(st.integers(1, 4), min_size=4, max_size=30), st.integers(0, 5), st.data())
@@ -42,8 +47,15 @@ def test_the_seed_matters_and_new_speakers_move_few() -> None:
     assert len(larger & drawn[0]) >= 19
 
 
-@pytest.mark.parametrize(("sizes", "options"), [
-    ([2], {"fraction": 0.9}), ([2, 2], {"fraction": 0.9}), ([1, 1, 1], {"fraction": 0.3}), ([2, 2], {"fraction": 1.5})])
+@pytest.mark.parametrize(
+    ("sizes", "options"),
+    [
+        ([2], {"fraction": 0.9}),
+        ([2, 2], {"fraction": 0.9}),
+        ([1, 1, 1], {"fraction": 0.3}),
+        ([2, 2], {"fraction": 1.5}),
+    ],
+)
 def test_impossible_draws(sizes: list[int], options: dict[str, float]) -> None:
     with pytest.raises(CorpusError, match="cannot be held out"):
         hold_out(imaginary(sizes), **options)

@@ -17,18 +17,31 @@ from shortvox.errors import CorpusError
 
 def test_voxceleb(tmp_path: Path) -> None:
     source = tmp_path / "vox1"
-    for name in ("dev/wav/id10001/Y8hIVOBuels/00001.wav", "test/wav/id10270/5r0dWxy17C8/00001.wav",
-                 "test/wav/id10270/5r0dWxy17C8/00002.wav", "stray.wav"):
+    for name in (
+        "dev/wav/id10001/Y8hIVOBuels/00001.wav",
+        "test/wav/id10270/5r0dWxy17C8/00001.wav",
+        "test/wav/id10270/5r0dWxy17C8/00002.wav",
+        "stray.wav",
+    ):
         write_tones(source / name, seconds=0.5)
     (source / "vox1_meta.csv").write_text(
-        "VoxCeleb1 ID\tVGGFace1 ID\tGender\tNationality\tSet\nid10270\tEartha_Kitt\tf\tUSA\ttest\n")
+        "VoxCeleb1 ID\tVGGFace1 ID\tGender\tNationality\tSet\nid10270\tEartha_Kitt\tf\tUSA\ttest\n"
+    )
     imported = import_corpus("voxceleb", source, tmp_path / "out")
     corpus = imported.corpus
     assert [u.id for u in corpus.utterances] == [
-        "id10001/Y8hIVOBuels/00001.wav", "id10270/5r0dWxy17C8/00001.wav", "id10270/5r0dWxy17C8/00002.wav"]
+        "id10001/Y8hIVOBuels/00001.wav",
+        "id10270/5r0dWxy17C8/00001.wav",
+        "id10270/5r0dWxy17C8/00002.wav",
+    ]
     u = corpus.utterances[1]
     assert (u.speaker, u.session, u.gender, u.duration, u.column("nationality")) == (
-        "id10270", "5r0dWxy17C8", "f", 0.5, "USA")
+        "id10270",
+        "5r0dWxy17C8",
+        "f",
+        0.5,
+        "USA",
+    )
     assert imported.passed_over == ("stray.wav",) and imported.unreadable == ()
     assert (tmp_path / "out" / "audio").resolve() == source
     assert u.path.is_relative_to(tmp_path / "out") and len(read_audio(u.path)) == 8000
@@ -41,7 +54,9 @@ def test_librispeech(tmp_path: Path) -> None:
     (source.parent / "SPEAKERS.TXT").write_text("; ID |SEX| SUBSET\n84   | F | dev-clean | 8.0 | Christie Nowak\n")
     corpus = import_corpus("librispeech", source, tmp_path / "out").corpus
     assert [(u.id, u.speaker, u.session, u.gender) for u in corpus.utterances] == [
-        ("84-121123-0000", "84", "121123", "f"), ("84-121550-0007", "84", "121550", "f")]
+        ("84-121123-0000", "84", "121123", "f"),
+        ("84-121550-0007", "84", "121550", "f"),
+    ]
 
 
 def test_tree(tmp_path: Path) -> None:
@@ -51,8 +66,12 @@ def test_tree(tmp_path: Path) -> None:
     (tmp_path / "voices" / "ben" / "damaged.wav").write_text("not a recording")
     imported = import_corpus("tree", tmp_path / "voices", tmp_path / "out")
     assert [(u.id, u.speaker, u.session) for u in imported.corpus.utterances] == [
-        ("ann/2", "ann", ""), ("ann/mon/am/1", "ann", "mon/am"), ("ben/1.flac", "ben", ""), ("ben/1.wav", "ben", ""),
-        ("ben/damaged", "ben", "")]
+        ("ann/2", "ann", ""),
+        ("ann/mon/am/1", "ann", "mon/am"),
+        ("ben/1.flac", "ben", ""),
+        ("ben/1.wav", "ben", ""),
+        ("ben/damaged", "ben", ""),
+    ]
     assert imported.passed_over == ("top.wav",) and imported.unreadable == ("ben/damaged",)
 
 
@@ -82,7 +101,9 @@ def test_kaldi(tmp_path: Path) -> None:
     source = kaldi(tmp_path / "data", wav_scp=f"u1 {one}\nu2\tc.wav\n", spk2gender="ann f\nben m\n")
     corpus = import_corpus("kaldi", source, tmp_path / "out").corpus
     assert [(u.id, u.speaker, u.gender, u.path.resolve()) for u in corpus.utterances] == [
-        ("u1", "ann", "f", one), ("u2", "ben", "m", two)]
+        ("u1", "ann", "f", one),
+        ("u2", "ben", "m", two),
+    ]
 
 
 def test_kaldi_segments(tmp_path: Path) -> None:
@@ -93,16 +114,19 @@ def test_kaldi_segments(tmp_path: Path) -> None:
     assert list(open_store(corpus).lengths) == [20000, 16000]
 
 
-@pytest.mark.parametrize(("files", "expected"), [
-    ({"wav_scp": "u1 touch PROOF |\n"}, r"wav\.scp: row 1: a command"),
-    ({"wav_scp": "u1 a.wav\nu3 b.wav\n"}, r"wav\.scp: row 2: utterance u3 has no speaker"),
-    ({"wav_scp": "u1 a.wav\nu1 b.wav\n"}, "row 2: u1 is also in row 1"),
-    ({"wav_scp": "u1\n"}, "row 1: 'u1' stands alone"),
-    ({"wav_scp": "r a.wav\n", "segments": "u1 q 0 1\n"}, "segments: row 1: recording q is not in wav.scp"),
-    ({"wav_scp": "r a.wav\n", "segments": "u1 r 2 1\n"}, "segments: row 1: from 2 s to 1 s is no piece"),
-    ({"wav_scp": "r a.wav\n", "segments": "u1 r 2 x\n"}, "segments: row 1: expected"),
-    ({}, r"wav\.scp: cannot be read"),
-])
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"wav_scp": "u1 touch PROOF |\n"}, r"wav\.scp: row 1: a command"),
+        ({"wav_scp": "u1 a.wav\nu3 b.wav\n"}, r"wav\.scp: row 2: utterance u3 has no speaker"),
+        ({"wav_scp": "u1 a.wav\nu1 b.wav\n"}, "row 2: u1 is also in row 1"),
+        ({"wav_scp": "u1\n"}, "row 1: 'u1' stands alone"),
+        ({"wav_scp": "r a.wav\n", "segments": "u1 q 0 1\n"}, "segments: row 1: recording q is not in wav.scp"),
+        ({"wav_scp": "r a.wav\n", "segments": "u1 r 2 1\n"}, "segments: row 1: from 2 s to 1 s is no piece"),
+        ({"wav_scp": "r a.wav\n", "segments": "u1 r 2 x\n"}, "segments: row 1: expected"),
+        ({}, r"wav\.scp: cannot be read"),
+    ],
+)
 def test_kaldi_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], expected: str) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CorpusError, match=expected):
@@ -117,7 +141,10 @@ def test_kaldi_fields_stand_apart_by_tabs_too_and_a_missing_recording_is_told(tm
     (tmp_path / "segments").write_text("u1 r1 0 0.5\nu2 r1 0.5 -1\nu3 r2 0 0.5\n")
     imported = import_corpus("kaldi", tmp_path, tmp_path / "out")
     assert [(u.id, u.speaker, u.duration) for u in imported.corpus.utterances] == [
-        ("u1", "ann", 0.5), ("u2", "ann", 0.5), ("u3", "bob", 0.5)]
+        ("u1", "ann", 0.5),
+        ("u2", "ann", 0.5),
+        ("u3", "bob", 0.5),
+    ]
     assert imported.unreadable == ("u3",)
 
 

@@ -30,8 +30,9 @@ def test_trim_leaves_nothing_of_silence_clicks_and_empty_files() -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(4000, 5 * RATE), max_size=40), st.integers(0, 5))
 def test_each_clip_is_in_one_utterance_only(lengths: list[int], seed: int) -> None:
-    clips = [Clip(str(i), np.full(n, (i + 1) / 100, np.float32), ("a" if i % 3 else "b",))
-             for i, n in enumerate(lengths)]
+    clips = [
+        Clip(str(i), np.full(n, (i + 1) / 100, np.float32), ("a" if i % 3 else "b",)) for i, n in enumerate(lengths)
+    ]
     utterances = join(clips, np.random.default_rng(seed))
     used = [clip.name for _, parts in utterances for clip in parts]
     assert len(used) == len(set(used))

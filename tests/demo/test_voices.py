@@ -93,8 +93,11 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def people(archive: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     _package(archive, "train-voices", TRAIN, RATE)
     _package(archive, "test-voices", TEST, 8000)
-    catalogue = (_catalogue("train-voices", "train", 130), _catalogue("lost-voices", "test", 10),
-                 _catalogue("test-voices", "test", 104))
+    catalogue = (
+        _catalogue("train-voices", "train", 130),
+        _catalogue("lost-voices", "test", 10),
+        _catalogue("test-voices", "test", 104),
+    )
     monkeypatch.setattr(fetch, "PACKAGES", catalogue)
     return archive
 
@@ -124,7 +127,8 @@ def test_packages_become_two_corpora(people: Path, tmp_path: Path) -> None:
 
 
 def test_a_second_call_does_nothing_and_an_interrupted_one_keeps_the_archives(
-        people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -157,8 +161,9 @@ def test_a_damaged_download_is_not_kept(people: Path, tmp_path: Path) -> None:
     assert hashlib.sha256(path.read_bytes()).hexdigest() == archive.sha256
 
 
-def test_a_package_that_is_not_what_it_was_is_named_and_skipped(people: Path, tmp_path: Path,
-                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_not_what_it_was_is_named_and_skipped(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bigger = tuple(_catalogue(p.name, p.split, 2 * p.clips) for p in fetch.PACKAGES)
     monkeypatch.setattr(fetch, "PACKAGES", bigger)
     (tmp_path / "out").mkdir()

@@ -48,16 +48,11 @@ def setup_of(n_speakers: int = 24, **options: object) -> TrialSetup:
     return TrialSetup(trials, [f"s{s}" for s in speaker], draws=200, **options)  # type: ignore[arg-type]
 
 
-def scores_of(
-    setup: TrialSetup, quality: float, *, n_seeds: int = 2, n_crops: int = 1, **options: object
-) -> ScoreSet:
+def scores_of(setup: TrialSetup, quality: float, *, n_seeds: int = 2, n_crops: int = 1, **options: object) -> ScoreSet:
     rng = np.random.default_rng(7)
     label = setup.trials.label
     return ScoreSet(
-        tuple(
-            tuple(rng.normal(size=len(label)) + quality * label for _ in range(n_crops))
-            for _ in range(n_seeds)
-        ),
+        tuple(tuple(rng.normal(size=len(label)) + quality * label for _ in range(n_crops)) for _ in range(n_seeds)),
         **options,
     )  # type: ignore[arg-type]
 
@@ -65,9 +60,7 @@ def scores_of(
 def test_figures_are_means_over_crop_seeds_then_training_seeds() -> None:
     setup = setup_of(both_cropped=True)
     label = setup.trials.label
-    scores = scores_of(
-        setup, 2, n_crops=3, seeds=(5, 8), calibrations=(Calibration(2, -1), Calibration(1, -2))
-    )
+    scores = scores_of(setup, 2, n_crops=3, seeds=(5, 8), calibrations=(Calibration(2, -1), Calibration(1, -2)))
     figures = length_figures(scores, setup, "1")
     assert set(figures) == KEYS
     eers = [[metrics.eer(one, label) for one in crops] for crops in scores.scores]
@@ -81,9 +74,7 @@ def test_figures_are_means_over_crop_seeds_then_training_seeds() -> None:
         llrs = [[2 * one - 1 for one in scores.scores[0]], [one - 2 for one in scores.scores[1]]]
         expected = np.mean([[metrics.act_dcf(one, label, p) for one in crops] for crops in llrs])
         assert figures["act_dcf"][str(p)] == pytest.approx(expected)
-    assert figures["cllr"] == pytest.approx(
-        np.mean([[metrics.cllr(one, label) for one in crops] for crops in llrs])
-    )
+    assert figures["cllr"] == pytest.approx(np.mean([[metrics.cllr(one, label) for one in crops] for crops in llrs]))
     assert figures["min_cllr"] <= figures["cllr"]
     low, high = figures["intervals"]["eer"]
     assert low < figures["eer"] < high
@@ -127,9 +118,7 @@ def test_short_files_of_the_cropped_sides(both_cropped: bool) -> None:
     expected = np.mean([metrics.eer(one[long], trials.label[long]) for (one,) in scores.scores])
     assert figures["long_only"]["eer"] == pytest.approx(expected)
     assert length_figures(scores, setup, "full")["long_only"] is None
-    nothing_long = TrialSetup(
-        setup.trials, setup.speakers, both_cropped, {"1": np.ones(18, dtype=bool)}, draws=50
-    )
+    nothing_long = TrialSetup(setup.trials, setup.speakers, both_cropped, {"1": np.ones(18, dtype=bool)}, draws=50)
     assert length_figures(scores, nothing_long, "1")["long_only"] == {
         "eer": None,
         "n_target": 0,

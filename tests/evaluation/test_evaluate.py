@@ -52,8 +52,24 @@ def test_figures_are_those_of_embedding_and_scoring_by_hand(
 
 def test_every_key_is_there_for_every_length(results: dict[str, Any]) -> None:
     expected = {
-        "eer", "min_dcf", "act_dcf", "cllr", "min_cllr", "intervals", "indicative", "n_target", "n_nontarget",
-        "n_short", "short_fraction", "long_only", "seeds", "spread_degrees", "det", "same_family", "band_limited"}
+        "eer",
+        "min_dcf",
+        "act_dcf",
+        "cllr",
+        "min_cllr",
+        "intervals",
+        "indicative",
+        "n_target",
+        "n_nontarget",
+        "n_short",
+        "short_fraction",
+        "long_only",
+        "seeds",
+        "spread_degrees",
+        "det",
+        "same_family",
+        "band_limited",
+    }
     assert set(results["protocols"]) == {"full-short", "short-short"}
     for name, one in results["protocols"].items():
         assert one["protocol"] == name
@@ -68,7 +84,8 @@ def test_every_key_is_there_for_every_length(results: dict[str, Any]) -> None:
                 assert set(figures["intervals"]) >= {"eer", "min_dcf_0.05"}
                 assert figures["indicative"]  # six speakers
         assert [(row["a"], row["b"], row["length"]) for row in one["comparisons"]] == [
-            ("fitted", "plain", length) for length in ("full", "2", "1")]
+            ("fitted", "plain", length) for length in ("full", "2", "1")
+        ]
         assert all(row["difference"] == 0 and not row["significant"] for row in one["comparisons"])
 
 
@@ -186,10 +203,18 @@ def test_calibration_of_the_nearest_length(model: SpeakerModel) -> None:
     assert calibration_for(model, "full-short", "1") is None
 
 
-@pytest.mark.parametrize(("values", "message"), [
-    ({"draws": 0}, "draws"), ({"crop_seeds": 0}, "crop_seeds"), ({"max_nontarget": -1}, "max_nontarget"),
-    ({"seed": -1}, "seed"), ({"protocols": []}, "protocols"), ({"protocols": ["full-shrt"]}, "'full-short'"),
-    ({"drws": 9}, "did you mean 'draws'")])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"draws": 0}, "draws"),
+        ({"crop_seeds": 0}, "crop_seeds"),
+        ({"max_nontarget": -1}, "max_nontarget"),
+        ({"seed": -1}, "seed"),
+        ({"protocols": []}, "protocols"),
+        ({"protocols": ["full-shrt"]}, "'full-short'"),
+        ({"drws": 9}, "did you mean 'draws'"),
+    ],
+)
 def test_what_a_test_cannot_be_asked_for(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse(TestSettings, values, "evaluate")

@@ -40,9 +40,7 @@ def test_the_command_prints_one_json_object(app: typer.Typer, table: ScoreTable,
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert json.loads(result.stdout) == score_figures(table, draws=100)
     assert "resample trials" in result.stderr
-    named = CliRunner().invoke(
-        app, [*arguments, "--speakers", str(tmp_path / "utt2spk")], catch_exceptions=False
-    )
+    named = CliRunner().invoke(app, [*arguments, "--speakers", str(tmp_path / "utt2spk")], catch_exceptions=False)
     assert json.loads(named.stdout) == score_figures(table, SPEAKERS, draws=100)
 
 

@@ -39,7 +39,12 @@ def test_full_short_keeps_the_enrolment_whole_and_takes_the_centre_of_the_test()
     (sides,) = cut("full-short", "1")
     assert [(crop.start, crop.samples) for crop in sides.enrol] == [(0, n) for n in LENGTHS]
     assert [(crop.start, crop.samples) for crop in sides.test] == [
-        (16_000, 16_000), (0, 16_000), (0, 16_000), (0, 15_999), (0, 160)]
+        (16_000, 16_000),
+        (0, 16_000),
+        (0, 16_000),
+        (0, 15_999),
+        (0, 160),
+    ]
     assert [crop.position for crop in sides.test] == [0, 1, 2, 3, 4]
 
 

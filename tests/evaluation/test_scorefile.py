@@ -95,9 +95,7 @@ def test_what_is_no_score_file_is_named(tmp_path: Path) -> None:
 
 
 def test_table_of_trials() -> None:
-    corpus = Corpus(
-        "c", Path("/c"), tuple(Utterance(name, name[0], Path("/c") / name) for name in ("a1", "a2", "b1"))
-    )
+    corpus = Corpus("c", Path("/c"), tuple(Utterance(name, name[0], Path("/c") / name) for name in ("a1", "a2", "b1")))
     trials = Trials(np.array([0, 0]), np.array([1, 2]), np.array([True, False]))
     table = ScoreTable.of(trials, corpus, np.array([0.5, 0.25], dtype=np.float32))
     assert_same(table, ScoreTable(("a1", "a1"), ("a2", "b1"), np.array([0.5, 0.25]), trials.label))

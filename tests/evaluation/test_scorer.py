@@ -62,8 +62,10 @@ def first_trials(scorer: Scorer, how: Any, length: str, count: int = 6) -> list[
     scores = scorer.scores(how, length, cut)
     assert scores.dtype == np.float64
     trials = scorer.test.trials
-    return [(scores[n], cut.enrol[trials.enrol[n]], cut.test[trials.test[n]])
-            for n in np.linspace(0, len(scores) - 1, count).astype(int)]
+    return [
+        (scores[n], cut.enrol[trials.enrol[n]], cut.test[trials.test[n]])
+        for n in np.linspace(0, len(scores) - 1, count).astype(int)
+    ]
 
 
 @pytest.mark.parametrize("name", list(hearing))
@@ -125,8 +127,7 @@ def test_as_norm_of_one_trial_by_hand(
     model: SpeakerModel, test_set: TestSet, cohort: TrainingData, duration: str, how: Any
 ) -> None:
     # Among untrained embeddings two cohort scores are nearly equal; the floor keeps rounding out of the comparison.
-    chosen = scoring(norm={"name": "as-norm1", "top": 2, "floor": 0.01},
-                     cohort={"utterances": 2, "duration": duration})
+    chosen = scoring(norm={"name": "as-norm1", "top": 2, "floor": 0.01}, cohort={"utterances": 2, "duration": duration})
     scorer = make_scorer(model, chosen, test_set, SETTINGS, cohort=cohort)
 
     def members(length: str) -> list[np.ndarray]:
@@ -220,7 +221,8 @@ def test_short_files_may_be_repeated(model: SpeakerModel, test_set: TestSet) -> 
     np.testing.assert_array_equal(store.read(position, 5, 10), once[5:15])
     np.testing.assert_allclose(
         scorer.vectors["none"].of([Crop(position, 0, wanted)])[0],
-        model.embed(torch.from_numpy(heard)[None]).detach().numpy()[0], atol=1e-5,
+        model.embed(torch.from_numpy(heard)[None]).detach().numpy()[0],
+        atol=1e-5,
     )
 
 
@@ -276,7 +278,9 @@ def test_crops_without_speech_are_counted(model: SpeakerModel, test_set: TestSet
     assert scorer.voiceless(PA, "full") == {"crops": count, "voiceless": 0}
     pieces = scoring(frontend={"vad": "sre16-v2"}, embedding={"name": "tta", "crops": 2, "frames": 50})
     assert make_scorer(model, pieces, quiet, SETTINGS).voiceless(PA, "1") == {
-        "crops": 2 * count, "voiceless": 2 * (count // 2)}
+        "crops": 2 * count,
+        "voiceless": 2 * (count // 2),
+    }
     for name in ("segments", "joined"):  # of a whole file, only the segments in its middle are silent
         pieces = scoring(frontend={"vad": "sre16-v2"}, embedding={"name": name, "frames": 25})
         found = make_scorer(model, pieces, quiet, SETTINGS).voiceless(PA, "full")
@@ -301,9 +305,13 @@ def test_nothing_is_embedded_twice(
 
     monkeypatch.setattr(embeddings, "embed_crops", counted)
     for chosen in (
-        scoring(), TTA, scoring(measure="distance", embedding=TTA.embedding.model_dump()),
-        scoring(norm={"name": "as-norm1", "top": 2}), scoring(norm={"name": "s-norm"}),
-        scoring(transforms=["centring"]), scoring(norm={"name": "as-norm2", "top": 2}, transforms=["whitening"]),
+        scoring(),
+        TTA,
+        scoring(measure="distance", embedding=TTA.embedding.model_dump()),
+        scoring(norm={"name": "as-norm1", "top": 2}),
+        scoring(norm={"name": "s-norm"}),
+        scoring(transforms=["centring"]),
+        scoring(norm={"name": "as-norm2", "top": 2}, transforms=["whitening"]),
     ):
         make_scorer(model, chosen, test_set, SETTINGS, cohort=cohort, cache=tmp_path)
     assert len(asked) == len(set(asked))
@@ -360,31 +368,50 @@ def test_systems_of_one_table_may_be_scored_differently(
 ) -> None:
     normed = scoring(norm={"name": "as-norm1", "top": 2})
     fitted = replace(model, calibration=calibrate(model, test_set.data, SETTINGS, scoring=normed, cohort=cohort))
-    systems = {"plain": System((model,)), "tta/crops": System((model, model), (0, 1), scoring=TTA),
-               "normed": System((fitted,), scoring=normed), "miscalibrated": System((fitted,), scoring=TTA)}
+    systems = {
+        "plain": System((model,)),
+        "tta/crops": System((model, model), (0, 1), scoring=TTA),
+        "normed": System((fitted,), scoring=normed),
+        "miscalibrated": System((fitted,), scoring=TTA),
+    }
     results = evaluate(systems, test_set, SETTINGS, cohort=cohort, scores=tmp_path)["protocols"]["full-short"]
     found = results["systems"]
     assert [system["scoring"]["text"] for system in found.values()] == [
-        "cosine of whole crops", "cosine of TTA, 4 crops of 60 frames",
-        "cosine of whole crops, as-norm1 over 2 of 3 cohort speakers", "cosine of TTA, 4 crops of 60 frames"]
+        "cosine of whole crops",
+        "cosine of TTA, 4 crops of 60 frames",
+        "cosine of whole crops, as-norm1 over 2 of 3 cohort speakers",
+        "cosine of TTA, 4 crops of 60 frames",
+    ]
     assert found["plain"]["scoring"]["cohort"] is None
     assert found["normed"]["scoring"]["settings"]["norm"]["name"] == "as-norm1"
     assert [found[name]["lengths"]["1"]["cllr"] is not None for name in found] == [False, False, True, False]
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("tta*/full-*")) == [
-        "tta_crops/full-short-1-seed0.parquet", "tta_crops/full-short-1-seed1.parquet",
-        "tta_crops/full-short-full-seed0.parquet", "tta_crops/full-short-full-seed1.parquet"]
+        "tta_crops/full-short-1-seed0.parquet",
+        "tta_crops/full-short-1-seed1.parquet",
+        "tta_crops/full-short-full-seed0.parquet",
+        "tta_crops/full-short-full-seed1.parquet",
+    ]
     table = read_scores(tmp_path / "normed/short-short-1.parquet")
     scorer = make_scorer(model, normed, test_set, SETTINGS, cohort=cohort)
     np.testing.assert_array_equal(table.score, scorer.scores(PB, "1", scorer.cuts(PB, "1")[0]))
     np.testing.assert_array_equal(table.label, test_set.trials.label)
 
 
-@pytest.mark.parametrize(("values", "message"), [
-    ({"norm": {"nam": "s-norm"}}, "did you mean 'name'"), ({"embedding": {"name": "ttta"}}, "did you mean 'tta'"),
-    ({"measure": "cosin"}, "did you mean 'cosine'"), ({"transforms": ["centering"]}, "did you mean 'centring'"),
-    ({"embedding": {"crops": 1}}, "crops"), ({"embedding": {"overlap": 1.0}}, "overlap"),
-    ({"cohort": {"utterances": 0}}, "utterances"), ({"frontend": {"vad": "sre16"}}, "vad"),
-    ({"context": "file", "short_files": "repeat"}, "short_files: whole"), ({"short_files": "wrap"}, "short_files")])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"norm": {"nam": "s-norm"}}, "did you mean 'name'"),
+        ({"embedding": {"name": "ttta"}}, "did you mean 'tta'"),
+        ({"measure": "cosin"}, "did you mean 'cosine'"),
+        ({"transforms": ["centering"]}, "did you mean 'centring'"),
+        ({"embedding": {"crops": 1}}, "crops"),
+        ({"embedding": {"overlap": 1.0}}, "overlap"),
+        ({"cohort": {"utterances": 0}}, "utterances"),
+        ({"frontend": {"vad": "sre16"}}, "vad"),
+        ({"context": "file", "short_files": "repeat"}, "short_files: whole"),
+        ({"short_files": "wrap"}, "short_files"),
+    ],
+)
 def test_what_cannot_be_asked_for(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         scoring(**values)

@@ -56,7 +56,7 @@ def test_noise_comes_from_the_folder_and_wraps(data: TrainingData, noise_folder:
     speech = data.store.read(0, 0, CROP)
     noisy = augmenter(data, kinds=("noise",), noise=(noise_folder,))(speech, 0, np.random.default_rng(1))
     added = noisy - speech
-    np.testing.assert_allclose(added[:CROP - 5000], added[5000:], atol=1e-5)
+    np.testing.assert_allclose(added[: CROP - 5000], added[5000:], atol=1e-5)
 
 
 def test_babble_is_never_of_the_same_speaker(data: TrainingData) -> None:

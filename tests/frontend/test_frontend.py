@@ -176,7 +176,12 @@ def test_a_training_takes_what_a_vad_leaves(data: TrainingData, tmp_path: Path, 
     _, counts = front_end("sre16-v2")(waveforms)
     assert counts is not None and len(set(counts.tolist())) == 3
     values = {
-        "steps": 3, "batch": 4, "accumulate": 2, "crop": crop, "threads": 1, "device": "cpu",
+        "steps": 3,
+        "batch": 4,
+        "accumulate": 2,
+        "crop": crop,
+        "threads": 1,
+        "device": "cpu",
         "model": {"backbone": "ecapa-64", "frontend": {"vad": "sre16-v2", "cmn": "sliding"}},
         "augment": {"probability": 0.5, "kinds": ["noise"]},
     }

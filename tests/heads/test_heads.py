@@ -70,8 +70,12 @@ def test_losses_over_pairs_are_finite(name: str, kind: str) -> None:
     torch.manual_seed(0)
     made = head[name].make(HeadSettings(name=name), dim=DIM, speakers=SPEAKERS)
     embeddings, labels = pairs()
-    embeddings = {"random": embeddings, "zeros": 0 * embeddings, "alike": torch.ones_like(embeddings),
-                  "opposite": embeddings[:1] * torch.tensor([1.0, -1.0, 1.0] * 3)[:, None]}[kind].requires_grad_()
+    embeddings = {
+        "random": embeddings,
+        "zeros": 0 * embeddings,
+        "alike": torch.ones_like(embeddings),
+        "opposite": embeddings[:1] * torch.tensor([1.0, -1.0, 1.0] * 3)[:, None],
+    }[kind].requires_grad_()
     loss = made(embeddings, labels)
     loss.backward()
     assert torch.isfinite(loss)
@@ -104,8 +108,9 @@ def test_prototypes_are_means_of_the_others() -> None:
     embeddings, labels = pairs()
     made = head["ap"].make(HeadSettings(name="ap"), dim=DIM, speakers=SPEAKERS)
     own = {speaker: embeddings.numpy()[labels.numpy() == speaker] for speaker in (1, 4, 6)}
-    logits = np.array([[10 * cosine(mine[0], other[1:].mean(axis=0)) - 5 for other in own.values()]
-                       for mine in own.values()])
+    logits = np.array(
+        [[10 * cosine(mine[0], other[1:].mean(axis=0)) - 5 for other in own.values()] for mine in own.values()]
+    )
     assert made(embeddings, labels).item() == pytest.approx(cross_entropy(logits, np.arange(3)), rel=1e-5)
 
 

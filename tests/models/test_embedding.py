@@ -104,9 +104,7 @@ def test_a_whole_file_is_the_same_in_either_context(data: TrainingData, vad: str
     )
 
 
-def test_the_context_of_the_file_slices_its_features(
-    data: TrainingData, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_context_of_the_file_slices_its_features(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     model = with_front_end("none", "utterance")
     crops = [Crop(0, 4000, 8000), Crop(1, 0, 40), Crop(2, 1234, 4321), Crop(0, int(data.store.lengths[0]) - 500, 500)]
     expected = []

@@ -62,8 +62,9 @@ def test_fingerprint_follows_backbone_and_front_end_and_nothing_else(model: Spea
     with torch.no_grad():
         next(loaded.backbone.parameters()).view(-1)[0].add_(1e-3)
     assert loaded.fingerprint() != fingerprint
-    other = SpeakerModel(**{**model.__dict__, "settings": ModelSettings(
-        backbone="ecapa-64", frontend={"bands": 80, "cmn": "none"})})
+    other = SpeakerModel(
+        **{**model.__dict__, "settings": ModelSettings(backbone="ecapa-64", frontend={"bands": 80, "cmn": "none"})}
+    )
     assert other.fingerprint() != fingerprint
 
 

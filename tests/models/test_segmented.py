@@ -34,15 +34,15 @@ def test_one_segment_is_the_whole_crop(model: SpeakerModel, data: TrainingData, 
 def test_segments_by_hand(model: SpeakerModel, data: TrainingData, bring: Bring) -> None:
     """Each segment through the front end and the trunk alone, then together; crops of several counts in one call."""
     heard: list[int] = []
-    found = embed_segmented(
-        model, data.store, CROPS, frames=50, overlap=0.1, bring=bring, on_batch=heard.append
-    )
+    found = embed_segmented(model, data.store, CROPS, frames=50, overlap=0.1, bring=bring, on_batch=heard.append)
     assert sum(heard) == len(CROPS)
     starts = {16_000: (0, 7_200, 8_000), 20_123: (0, 7_200, 12_123), 8_000: (0,), 4_000: (0,)}
     with torch.inference_mode():
         for crop, vector in zip(CROPS, found, strict=True):
-            pieces = [data.store.read(crop.position, crop.start + start, min(8_000, crop.samples))
-                      for start in starts[crop.samples]]
+            pieces = [
+                data.store.read(crop.position, crop.start + start, min(8_000, crop.samples))
+                for start in starts[crop.samples]
+            ]
             maps = [model.backbone.trunk(*model.frontend(torch.from_numpy(piece)[None])) for piece in pieces]
             if bring is mean_embedding:
                 together = torch.cat([model.backbone.pool(scales) for scales in maps]).mean(dim=0, keepdim=True)

@@ -7,16 +7,19 @@ import pytest
 from shortvox.models.segments import segment_starts
 
 
-@pytest.mark.parametrize(("total", "segment", "overlap", "starts"), [
-    (200, 100, 0.1, (0, 90, 100)),
-    (200, 100, 0.0, (0, 100)),
-    (200, 200, 0.5, (0,)),
-    (400, 100, 0.0, (0, 100, 200, 300)),
-    (369, 100, 0.0, (0, 100, 200, 269)),
-    (200, 100, 0.29, (0, 71, 100)),  # floor(29), although 0.29 * 100 is less in floating point
-    (50, 100, 0.1, (0,)),
-    (12, 10, 1 - 1e-12, (0, 1, 2)),
-])
+@pytest.mark.parametrize(
+    ("total", "segment", "overlap", "starts"),
+    [
+        (200, 100, 0.1, (0, 90, 100)),
+        (200, 100, 0.0, (0, 100)),
+        (200, 200, 0.5, (0,)),
+        (400, 100, 0.0, (0, 100, 200, 300)),
+        (369, 100, 0.0, (0, 100, 200, 269)),
+        (200, 100, 0.29, (0, 71, 100)),  # floor(29), although 0.29 * 100 is less in floating point
+        (50, 100, 0.1, (0,)),
+        (12, 10, 1 - 1e-12, (0, 1, 2)),
+    ],
+)
 def test_segment_starts(total: int, segment: int, overlap: float, starts: tuple[int, ...]) -> None:
     assert segment_starts(total, segment, overlap) == starts
 

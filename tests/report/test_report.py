@@ -61,8 +61,14 @@ def test_page_loads_nothing_from_anywhere(page: str) -> None:
 def test_parts_of_the_trials_are_shown_where_there_are_any(page: str) -> None:
     assert 'id="parts"' not in page
     results = sample.small()
-    day = {"systems": {name: {"lengths": {length: {"eer": 0.0123, "indicative": True} for length in ("full", "1")}}
-                       for name in results["systems"]}, "n_target": 12, "n_nontarget": 3456}
+    day = {
+        "systems": {
+            name: {"lengths": {length: {"eer": 0.0123, "indicative": True} for length in ("full", "1")}}
+            for name in results["systems"]
+        },
+        "n_target": 12,
+        "n_nontarget": 3456,
+    }
     results["by"] = {"session": {"day0": day, "day<1>": {"systems": None, "n_target": 0, "n_nontarget": 2}}}
     text = Page(render(results)).text
     assert "EER %, Full × short, session day0" in text
@@ -249,7 +255,8 @@ def test_how_scores_were_made_is_told() -> None:
 def test_the_notes_may_have_several_tables_and_rows_without_a_figure() -> None:
     results = sample.small()
     results["notes_table"] |= {
-        "columns": ["1", "full (TTA)"], "rows": {"a": [8.5, 2.1], "b": None},
+        "columns": ["1", "full (TTA)"],
+        "rows": {"a": [8.5, 2.1], "b": None},
         "more": [{"title": "minDCF", "columns": ["1"], "rows": {"a": [0.2194]}, "digits": 4, "about": "Second."}],
     }
     text = Page(render(results)).text

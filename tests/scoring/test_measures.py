@@ -31,8 +31,9 @@ def test_scores_are_the_mean_over_all_pairs_of_pieces_and_then_over_the_views(
     views = [(pieces(0, 4, 10), pieces(1, 5, 10)), (pieces(2, 4, 1), pieces(3, 5, 1))]
     rows = (np.array([0, 3, 2, 0, 1]), np.array([4, 0, 2, 1, 1]))
     summaries = [[how.summary(view[side]) for view in views] for side in (0, 1)]
-    expected = [np.mean([explicit(name, enrol[e], test[t]) for enrol, test in views])
-                for e, t in zip(*rows, strict=True)]
+    expected = [
+        np.mean([explicit(name, enrol[e], test[t]) for enrol, test in views]) for e, t in zip(*rows, strict=True)
+    ]
     np.testing.assert_allclose(trial_scores(how, summaries[0], summaries[1], rows), expected, rtol=1e-12)
 
 

@@ -48,7 +48,9 @@ def naive(name: str, enrol: np.ndarray, test: np.ndarray, of_enrol: np.ndarray, 
 @pytest.mark.parametrize("name", ["s-norm", "as-norm1", "as-norm2"])
 def test_it_agrees_with_a_loop_over_trials(
     trials: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]],
-    name: str, block: int, monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    block: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(measures, "BLOCK", block)
     enrol, test, of_enrol, of_test, rows = trials
@@ -61,7 +63,7 @@ def test_it_agrees_with_a_loop_over_trials(
 
 
 def test_the_two_kinds_of_as_norm_differ_and_both_are_s_norm_over_the_whole_cohort(
-    trials: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]
+    trials: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]],
 ) -> None:
     enrol, test, cohort, _, rows = trials
     scores = np.einsum("nd,nd->n", enrol[rows[0]], test[rows[1]])
@@ -93,8 +95,10 @@ def test_a_cohort_of_equals_gives_no_infinite_score() -> None:
     assert norm["as-norm2"].apply(np.array([0.4]), side, side, (row, row))[0] == pytest.approx(0.1 / FLOOR)
 
 
-@pytest.mark.parametrize(("values", "message"), [
-    ({"name": "as-norm"}, "did you mean 'as-norm"), ({"top": 1}, "top"), ({"floor": 0}, "floor")])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [({"name": "as-norm"}, "did you mean 'as-norm"), ({"top": 1}, "top"), ({"floor": 0}, "floor")],
+)
 def test_what_it_cannot_be_asked_for(values: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse(NormSettings, values, "norm")

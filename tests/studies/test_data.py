@@ -44,8 +44,12 @@ def test_a_share_of_the_speakers_is_the_test(recorded: Path) -> None:
 
 def test_named_speakers_are_the_test(recorded: Path, tmp_path: Path) -> None:
     (tmp_path / "list").write_text("v1\n\nv3\n")
-    source = DataSource((part(recorded, tmp_path / "a", *(f"v{n}" for n in range(8))),), None,
-                        test_speakers=tmp_path / "list", validation_speakers=2)
+    source = DataSource(
+        (part(recorded, tmp_path / "a", *(f"v{n}" for n in range(8))),),
+        None,
+        test_speakers=tmp_path / "list",
+        validation_speakers=2,
+    )
     train, held, test = speakers(source.open())
     assert test == {"v1", "v3"}
     assert not held & train and not test & (train | held)
@@ -99,6 +103,7 @@ def test_names_with_slashes_are_no_sources(recorded: Path, tmp_path: Path) -> No
     folder = part(recorded, tmp_path / "vox", "v0", "v1")
     manifest = folder / "manifest.csv"
     manifest.write_text(manifest.read_text().replace("v0-", "v0/video/").replace("v1-", "v1/video/"))
-    data = DataSource((folder,), None, test_corpora=(part(recorded, tmp_path / "t", "v5", "v6"),),
-                      validation_speakers=0).open()
+    data = DataSource(
+        (folder,), None, test_corpora=(part(recorded, tmp_path / "t", "v5", "v6"),), validation_speakers=0
+    ).open()
     assert corpus_facts(data.train.corpus, data.train.store)["sources"] == ["vox"]

@@ -22,17 +22,28 @@ STUDY = {
     "about": "a test",
     "budget": {"T": 4, "S": 2},
     "train": {
-        "batch": 8, "model": {"backbone": "ecapa-64"}, "augment": {"kinds": ["noise"]}, "optimiser": {"lr": 0.01},
-        "checkpoint_every": 1},
+        "batch": 8,
+        "model": {"backbone": "ecapa-64"},
+        "augment": {"kinds": ["noise"]},
+        "optimiser": {"lr": 0.01},
+        "checkpoint_every": 1,
+    },
     "systems": {
         "teacher": {"steps": "T", "crop": "0.5s", "fewer_steps": True},
         "trained": {"start": "teacher", "steps": "S", "crop": "0.3s"},
         "frozen": {"start": "teacher", "steps": "S", "crop": "0.3s", "head": "frozen"},
         "scratch": {"steps": "T+S", "crop": "0.3s"},
         "taught": {
-            "start": "teacher", "steps": "S", "crop": "0.5s", "teachers": {"long": "teacher", "short": "scratch"},
-            "set": {"segments": {"length": "0.3s", "pick": "one"}, "teachers.short.hears": "segments",
-                    "teachers.short.embedding": 0}},
+            "start": "teacher",
+            "steps": "S",
+            "crop": "0.5s",
+            "teachers": {"long": "teacher", "short": "scratch"},
+            "set": {
+                "segments": {"length": "0.3s", "pick": "one"},
+                "teachers.short.hears": "segments",
+                "teachers.short.embedding": 0,
+            },
+        },
         "trained-normed": {"of": "trained", "scoring": {"norm.name": "s-norm", "embedding.name": "tta"}},
     },
     "test": {"lengths": ["full", 1], "draws": 100, "crop_seeds": 1},
@@ -71,7 +82,17 @@ def trained_at(out: Path) -> dict[str, int]:
 def test_results_report_and_models_are_there(out: Path) -> None:
     results = results_of(out)
     assert set(results) >= {
-        "title", "about", "protocols", "corpus", "notes_table", "settings", "command", "version", "date", "synthetic"}
+        "title",
+        "about",
+        "protocols",
+        "corpus",
+        "notes_table",
+        "settings",
+        "command",
+        "version",
+        "date",
+        "synthetic",
+    }
     assert set(results["protocols"]) == {"full-short", "short-short"}
     for figures in results["protocols"].values():  # each stands on its own
         assert figures["command"] == results["command"]
@@ -79,13 +100,20 @@ def test_results_report_and_models_are_there(out: Path) -> None:
     systems = results["protocols"]["full-short"]["systems"]
     assert list(systems) == list(STUDY["systems"])  # type: ignore[call-overload]
     assert {name: system["total_steps"] for name, system in systems.items()} == {
-        "teacher": 4, "trained": 6, "frozen": 6, "scratch": 6, "taught": 6, "trained-normed": 6}
+        "teacher": 4,
+        "trained": 6,
+        "frozen": 6,
+        "scratch": 6,
+        "taught": 6,
+        "trained-normed": 6,
+    }
     assert systems["trained"]["seconds_heard"] == pytest.approx(8 * (4 * 0.5 + 2 * 0.3))
     assert systems["taught"]["seconds_heard"] == pytest.approx(8 * (4 * 0.5 + 2 * 0.3))  # the student's own hearing
     assert systems["teacher"]["fewer_steps"]
     assert not systems["trained"]["fewer_steps"]
-    assert all(system["wall_seconds"] > 0 and bool(system["loss"]) == (system["of"] is None)
-               for system in systems.values())
+    assert all(
+        system["wall_seconds"] > 0 and bool(system["loss"]) == (system["of"] is None) for system in systems.values()
+    )
     assert set(results["corpus"]) >= {"train", "test", "notes", "licences"}
     assert "<html" in (out / "report.html").read_text()
     assert not list((out / "systems").glob("*/checkpoints"))
@@ -195,8 +223,10 @@ def test_killed_and_interrupted_a_study_continues_to_the_same_end(
     assert run(arguments(study, corpus, whole, *LONG)) == 0
     (continued,), (uninterrupted,) = (folder.glob("systems/*/model.safetensors") for folder in (out, whole))
     assert continued.read_bytes() == uninterrupted.read_bytes()
-    assert results_of(out)["protocols"]["short-short"]["systems"]["teacher"]["lengths"] == (
-        results_of(whole)["protocols"]["short-short"]["systems"]["teacher"]["lengths"])
+    assert (
+        results_of(out)["protocols"]["short-short"]["systems"]["teacher"]["lengths"]
+        == (results_of(whole)["protocols"]["short-short"]["systems"]["teacher"]["lengths"])
+    )
 
 
 def test_a_failing_training_is_one_line(

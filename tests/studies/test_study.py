@@ -121,8 +121,13 @@ def test_a_key_changes_for_what_depends_on_it_and_for_nothing_else(tmp_path: Pat
 
 TAUGHT = {
     **TINY["systems"],
-    "taught": {"start": "teacher", "steps": "S", "crop": "1s", "teachers": {"long": "scratch"},
-               "set": {"teachers.long.teaches": ["crop"], "teachers.long.posterior": 0.5}},
+    "taught": {
+        "start": "teacher",
+        "steps": "S",
+        "crop": "1s",
+        "teachers": {"long": "scratch"},
+        "set": {"teachers.long.teaches": ["crop"], "teachers.long.posterior": 0.5},
+    },
 }
 
 
@@ -131,8 +136,12 @@ def test_teachers_are_systems_that_come_first(tmp_path: Path) -> None:
     study = load_study(path)
     order = study.order()
     assert order.index("taught") > max(order.index("teacher"), order.index("scratch"))
-    steps = {step.system: step for step in plan(study, StudyRun(
-        out=tmp_path, source=DataSource((tmp_path,), tmp_path), jobs=1, command=""), "c")}
+    steps = {
+        step.system: step
+        for step in plan(
+            study, StudyRun(out=tmp_path, source=DataSource((tmp_path,), tmp_path), jobs=1, command=""), "c"
+        )
+    }
     assert steps["taught"].needs == (steps["teacher"].folder, steps["scratch"].folder)
     said = steps["taught"].settings["teachers"]["long"]
     assert (said["model"], said["posterior"]) == (str(steps["scratch"].folder), 0.5)
@@ -145,8 +154,9 @@ def test_teachers_are_systems_that_come_first(tmp_path: Path) -> None:
 
 def test_studies_with_one_store_share_what_is_done(tmp_path: Path) -> None:
     def placed(**changes: Any) -> dict[str, Path]:
-        run = StudyRun(out=tmp_path / "out", store=tmp_path / "store", jobs=1, command="",
-                       source=DataSource((tmp_path,), tmp_path))
+        run = StudyRun(
+            out=tmp_path / "out", store=tmp_path / "store", jobs=1, command="", source=DataSource((tmp_path,), tmp_path)
+        )
         return {step.system: step.folder for step in plan(load_study(path, changes=changes), run, "c")}
 
     path = write(tmp_path)
@@ -206,8 +216,11 @@ def test_what_is_only_tested_trains_nothing(tmp_path: Path) -> None:
 
 
 def test_tables_of_the_notes(tmp_path: Path) -> None:
-    table = {"columns": ["1", "full (TTA)"], "rows": {"a": [1.5, None], "b": None},
-             "more": [{"title": "minDCF", "digits": 4, "columns": ["5"], "rows": {"a": [0.2194]}}]}
+    table = {
+        "columns": ["1", "full (TTA)"],
+        "rows": {"a": [1.5, None], "b": None},
+        "more": [{"title": "minDCF", "digits": 4, "columns": ["5"], "rows": {"a": [0.2194]}}],
+    }
     found = load_study(write(tmp_path, notes_table=table)).settings.notes_table
     assert found is not None
     assert found.rows == {"a": (1.5, None), "b": None}
@@ -218,38 +231,47 @@ def system(**changes: Any) -> dict[str, Any]:
     return {**TINY["systems"], "teacher": {**TINY["systems"]["teacher"], **changes}}
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"systems": system(start="student")}, "part of a circle"),
-    ({"systems": system(start="nobody")}, "'nobody' is unknown"),
-    ({"systems": system(steps="T+Q")}, "'Q' is no number and not in budget"),
-    ({"systems": system(steps=0)}, "steps: Input should be greater than or equal to 1"),
-    ({"systems": system(crop="9x")}, "crop: '9x'"),
-    ({"systems": system(set={"optimiser.lrr": 1})}, "did you mean 'lr'"),
-    ({"systems": system(steps=None)}, "steps is missing"),
-    ({"systems": system(of="student")}, "systems.teacher: crop: a system with `of` is only tested"),
-    ({"systems": {**TESTED, "x": {"of": "studnt"}}}, "systems.x.of: no system 'studnt'; did you mean 'student'"),
-    ({"systems": {**TESTED, "x": {"of": "student-tta"}}}, "'student-tta' is only tested; .* 'student'"),
-    ({"systems": {**TESTED, "x": {"start": "student-tta", "steps": 1, "crop": "1s"}}}, "x.start: 'student-tta' is"),
-    ({"systems": {**TESTED, "x": {"of": "student", "scoring": {"nrm.name": "s-norm"}}}},
-     "systems.x.scoring: unknown key 'nrm'; did you mean 'norm'"),
-    ({"systems": system(scoring={"norm.name": "as-norm"})}, "systems.teacher.scoring: .* did you mean 'as-norm"),
-    ({"test": {"scoring": {"embeding": {}}}}, "unknown key 'test.scoring.embeding'; did you mean 'embedding'"),
-    ({"notes_table": {"columns": [], "rows": {}, "more": [{"columns": ["1"], "rows": {"a": []}}]}}, "more.0: row a"),
-    ({"systems": {"a/b": TINY["systems"]["teacher"]}}, "a/b"),
-    ({"systems": {"..": TINY["systems"]["teacher"]}}, "pattern"),
-    ({"systems": {}}, "systems"),
-    ({"systems": system(teachers={"long": "scrach"})}, r"teacher\.teachers: 'scrach' is unknown; did you mean"),
-    ({"systems": system(teachers={"long": "student"})}, "part of a circle"),
-    ({"systems": system(teachers={"long": "scratch"})}, r"teachers\.long: there are no segments"),
-    ({"systems": ["a"]}, "systems"),
-    ({"budget": {"T": -4, "S": 2}}, "steps"),
-    ({"presets": [1]}, "presets: expected"),
-    ({"compare": [["teacher", "nobody"]]}, "no system 'nobody'"),
-    ({"notes_table": {"columns": ["full"], "rows": {"teacher": [1, 2]}}}, "2 figures under 1 columns"),
-    ({"test": {"protocols": ["full-shrt"]}}, "did you mean 'full-short'"),
-    ({"test": {"lengths": [0.001]}}, "one frame"),
-    ({"tests": {}}, "did you mean 'test'"),
-    ({"train": {"btch": 8}}, "did you mean 'batch'")])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"systems": system(start="student")}, "part of a circle"),
+        ({"systems": system(start="nobody")}, "'nobody' is unknown"),
+        ({"systems": system(steps="T+Q")}, "'Q' is no number and not in budget"),
+        ({"systems": system(steps=0)}, "steps: Input should be greater than or equal to 1"),
+        ({"systems": system(crop="9x")}, "crop: '9x'"),
+        ({"systems": system(set={"optimiser.lrr": 1})}, "did you mean 'lr'"),
+        ({"systems": system(steps=None)}, "steps is missing"),
+        ({"systems": system(of="student")}, "systems.teacher: crop: a system with `of` is only tested"),
+        ({"systems": {**TESTED, "x": {"of": "studnt"}}}, "systems.x.of: no system 'studnt'; did you mean 'student'"),
+        ({"systems": {**TESTED, "x": {"of": "student-tta"}}}, "'student-tta' is only tested; .* 'student'"),
+        ({"systems": {**TESTED, "x": {"start": "student-tta", "steps": 1, "crop": "1s"}}}, "x.start: 'student-tta' is"),
+        (
+            {"systems": {**TESTED, "x": {"of": "student", "scoring": {"nrm.name": "s-norm"}}}},
+            "systems.x.scoring: unknown key 'nrm'; did you mean 'norm'",
+        ),
+        ({"systems": system(scoring={"norm.name": "as-norm"})}, "systems.teacher.scoring: .* did you mean 'as-norm"),
+        ({"test": {"scoring": {"embeding": {}}}}, "unknown key 'test.scoring.embeding'; did you mean 'embedding'"),
+        (
+            {"notes_table": {"columns": [], "rows": {}, "more": [{"columns": ["1"], "rows": {"a": []}}]}},
+            "more.0: row a",
+        ),
+        ({"systems": {"a/b": TINY["systems"]["teacher"]}}, "a/b"),
+        ({"systems": {"..": TINY["systems"]["teacher"]}}, "pattern"),
+        ({"systems": {}}, "systems"),
+        ({"systems": system(teachers={"long": "scrach"})}, r"teacher\.teachers: 'scrach' is unknown; did you mean"),
+        ({"systems": system(teachers={"long": "student"})}, "part of a circle"),
+        ({"systems": system(teachers={"long": "scratch"})}, r"teachers\.long: there are no segments"),
+        ({"systems": ["a"]}, "systems"),
+        ({"budget": {"T": -4, "S": 2}}, "steps"),
+        ({"presets": [1]}, "presets: expected"),
+        ({"compare": [["teacher", "nobody"]]}, "no system 'nobody'"),
+        ({"notes_table": {"columns": ["full"], "rows": {"teacher": [1, 2]}}}, "2 figures under 1 columns"),
+        ({"test": {"protocols": ["full-shrt"]}}, "did you mean 'full-short'"),
+        ({"test": {"lengths": [0.001]}}, "one frame"),
+        ({"tests": {}}, "did you mean 'test'"),
+        ({"train": {"btch": 8}}, "did you mean 'batch'"),
+    ],
+)
 def test_what_a_study_cannot_be(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
         load_study(write(tmp_path, **changes))
@@ -257,13 +279,17 @@ def test_what_a_study_cannot_be(tmp_path: Path, changes: dict[str, Any], message
     assert len(str(raised.value)) < 300
 
 
-@pytest.mark.parametrize(("name", "options", "message"), [
-    ("frozen-fcc", {}, "did you mean 'frozen-fc'"),
-    ("nowhere.yaml", {}, "no such file"),
-    ("frozen-fc", {"preset": "smal"}, "did you mean 'small'"),
-    ("frozen-fc", {"changes": {"only": ["techer"]}}, "did you mean 'teacher'"),
-    ("frozen-fc", {"changes": {"only": None}}, "expected a list"),
-    ("frozen-fc", {"changes": {"U": 3}}, "unknown key 'U'")])
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("frozen-fcc", {}, "did you mean 'frozen-fc'"),
+        ("nowhere.yaml", {}, "no such file"),
+        ("frozen-fc", {"preset": "smal"}, "did you mean 'small'"),
+        ("frozen-fc", {"changes": {"only": ["techer"]}}, "did you mean 'teacher'"),
+        ("frozen-fc", {"changes": {"only": None}}, "expected a list"),
+        ("frozen-fc", {"changes": {"U": 3}}, "unknown key 'U'"),
+    ],
+)
 def test_what_a_study_cannot_be_asked_for(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_study(name, **options)

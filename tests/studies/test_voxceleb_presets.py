@@ -42,8 +42,12 @@ def voxceleb(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 BRIEF = {"test.lengths": ["full", "1"], "test.crop_seeds": 1, "test.draws": 100}
 NARROW = {
-    "ecapa-512": "ecapa-64", "ecapa-1024": "ecapa-64", "se-resnet34": "se-resnet34-8", "isk34": "isk34-8",
-    "isk34-concat": "isk34-8-concat", "isk34-mean": "isk34-8-mean",
+    "ecapa-512": "ecapa-64",
+    "ecapa-1024": "ecapa-64",
+    "se-resnet34": "se-resnet34-8",
+    "isk34": "isk34-8",
+    "isk34-concat": "isk34-8-concat",
+    "isk34-mean": "isk34-8-mean",
 }
 
 

@@ -59,10 +59,14 @@ def test_all_damaged_is_refused(tmp_path: Path) -> None:
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("make", [
-    lambda p: torch.optim.AdamW(p, lr=0.1), lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
-    lambda p: torch.optim.SGD(p, lr=0.1),
-])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: torch.optim.AdamW(p, lr=0.1),
+        lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
+        lambda p: torch.optim.SGD(p, lr=0.1),
+    ],
+)
 def test_an_optimiser_goes_on_as_if_never_stopped(make: object, tmp_path: Path) -> None:
     def step(layer: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         optimiser.zero_grad()

@@ -26,8 +26,13 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> Mock:
 @pytest.fixture
 def group(monkeypatch: pytest.MonkeyPatch) -> dict[str, Mock]:
     """torch.distributed as the second of two ranks sees it."""
-    calls: dict[str, Any] = {"init_process_group": None, "get_rank": 1, "get_world_size": 2, "barrier": None,
-                             "destroy_process_group": None}
+    calls: dict[str, Any] = {
+        "init_process_group": None,
+        "get_rank": 1,
+        "get_world_size": 2,
+        "barrier": None,
+        "destroy_process_group": None,
+    }
     made = {name: create_autospec(getattr(dist, name), return_value=value) for name, value in calls.items()}
     for name, mock in made.items():
         monkeypatch.setattr(dist, name, mock)
@@ -36,8 +41,17 @@ def group(monkeypatch: pytest.MonkeyPatch) -> dict[str, Mock]:
     return made
 
 
-@pytest.mark.parametrize(("name", "rank", "expected"), [
-    ("cuda", None, 0), ("auto", None, 0), ("cuda:0", None, 0), ("cuda:1", None, 1), ("cuda", "1", 1), ("auto", "1", 1)])
+@pytest.mark.parametrize(
+    ("name", "rank", "expected"),
+    [
+        ("cuda", None, 0),
+        ("auto", None, 0),
+        ("cuda:0", None, 0),
+        ("cuda:1", None, 1),
+        ("cuda", "1", 1),
+        ("auto", "1", 1),
+    ],
+)
 def test_a_gpu_is_chosen_and_made_current(
     gpus: Mock, monkeypatch: pytest.MonkeyPatch, name: str, rank: str | None, expected: int
 ) -> None:

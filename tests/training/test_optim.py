@@ -16,12 +16,15 @@ def closed_form(name: str, step: int) -> float:
     if step < WARMUP:
         return PEAK * (step + 1) / WARMUP
     done = (step - WARMUP) / (STEPS - WARMUP)
-    return PEAK * {
-        "constant": 1.0,
-        "cosine": 0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2,
-        "exponential": 0.05**done,
-        "step": 0.5 ** int(done / 0.25 + 1e-9),
-    }[name]
+    return (
+        PEAK
+        * {
+            "constant": 1.0,
+            "cosine": 0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2,
+            "exponential": 0.05**done,
+            "step": 0.5 ** int(done / 0.25 + 1e-9),
+        }[name]
+    )
 
 
 @pytest.mark.parametrize("name", list(decay))

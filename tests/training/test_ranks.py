@@ -21,15 +21,34 @@ from shortvox.training.data import TrainingData
 # SGD, because Adam turns the rounding noise of gradients that are zero in theory into whole steps.
 SGD = {**PLAIN, "batch": 8, "steps": 3, "optimiser": {"name": "sgd", "lr": 0.005, "weight_decay": 1e-3}}
 JOBS = {
-    "augmented": {**SGD, "crop": "20-40f", "average": 0.9,
-                  "augment": {"probability": 0.8, "kinds": ["noise", "babble"], "speeds": [1.0, 0.9]}},
+    "augmented": {
+        **SGD,
+        "crop": "20-40f",
+        "average": 0.9,
+        "augment": {"probability": 0.8, "kinds": ["noise", "babble"], "speeds": [1.0, 0.9]},
+    },
     "full": {**SGD, "crop": "full", "steps": 2},
-    "frozen": {**SGD, "transfer": {"head": "frozen", "freeze_norm": True}, "optimiser": {"name": "adamw"}, "steps": 2,
-               "accumulate": 2},
-    "segments": {**SGD, "crop": "40f", "sampler": "balanced", "batch": 4,
-                 "model": {"backbone": "ecapa-64", "head": {"name": "softmax-ap"}},
-                 "segments": {"length": "20f", "overlap": 0.1, "join": "maps", "heads": "separate",
-                              "loss": {"cosine": 0.5, "crop": 0.5}}},
+    "frozen": {
+        **SGD,
+        "transfer": {"head": "frozen", "freeze_norm": True},
+        "optimiser": {"name": "adamw"},
+        "steps": 2,
+        "accumulate": 2,
+    },
+    "segments": {
+        **SGD,
+        "crop": "40f",
+        "sampler": "balanced",
+        "batch": 4,
+        "model": {"backbone": "ecapa-64", "head": {"name": "softmax-ap"}},
+        "segments": {
+            "length": "20f",
+            "overlap": 0.1,
+            "join": "maps",
+            "heads": "separate",
+            "loss": {"cosine": 0.5, "crop": 0.5},
+        },
+    },
     "stopped": {**SGD, "steps": 50},
 }
 
@@ -53,8 +72,10 @@ def teacher(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def together(corpus: Corpus, teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every job, trained by two gloo processes."""
     out = tmp_path_factory.mktemp("ranks")
-    jobs = [{"settings": settings, "out": str(out / name), "port": port}
-            for (name, settings), port in zip(JOBS.items(), free_ports(len(JOBS)), strict=True)]
+    jobs = [
+        {"settings": settings, "out": str(out / name), "port": port}
+        for (name, settings), port in zip(JOBS.items(), free_ports(len(JOBS)), strict=True)
+    ]
     for job in jobs:
         if "transfer" in job["settings"]:
             job["init"] = str(teacher)
@@ -63,9 +84,18 @@ def together(corpus: Corpus, teacher: Path, tmp_path_factory: pytest.TempPathFac
     ranks = [
         subprocess.Popen(
             [sys.executable, trainings.__file__, corpus.root, json.dumps(jobs)],
-            env={**os.environ, "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-                 "MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            env={
+                **os.environ,
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": "2",
+                "MASTER_ADDR": "127.0.0.1",
+                "OMP_NUM_THREADS": "1",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for rank in range(2)
     ]
     try:

@@ -17,8 +17,15 @@ from shortvox.training.settings import TrainSettings
 
 def corpus_of(counts: list[int]) -> Corpus:
     """Speaker number n with counts[n] utterances."""
-    return Corpus("made", Path("/"), tuple(
-        Utterance(f"{s}-{u}", f"s{s}", Path(f"/{s}-{u}.wav")) for s, count in enumerate(counts) for u in range(count)))
+    return Corpus(
+        "made",
+        Path("/"),
+        tuple(
+            Utterance(f"{s}-{u}", f"s{s}", Path(f"/{s}-{u}.wav"))
+            for s, count in enumerate(counts)
+            for u in range(count)
+        ),
+    )
 
 
 @settings(max_examples=30, deadline=None)
@@ -55,8 +62,12 @@ def test_an_item_depends_on_seed_and_number_only(name: str) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(counts=st.lists(st.integers(1, 6), min_size=3, max_size=9), seed=st.integers(0, 99), each=st.integers(2, 4),
-       batch=st.integers(2, 3))
+@given(
+    counts=st.lists(st.integers(1, 6), min_size=3, max_size=9),
+    seed=st.integers(0, 99),
+    each=st.integers(2, 4),
+    batch=st.integers(2, 3),
+)
 def test_a_balanced_batch_has_no_speaker_twice(counts: list[int], seed: int, each: int, batch: int) -> None:
     corpus = corpus_of(counts)
     draw = sampler["balanced"](corpus, TrainSettings(seed=seed, batch=batch, per_speaker=each, sampler="balanced"))
@@ -80,10 +91,19 @@ def test_a_balanced_batch_needs_enough_speakers() -> None:
         sampler["balanced"](corpus_of([2, 2, 2]), TrainSettings(batch=4))
 
 
-@pytest.mark.parametrize(("text", "crop"), [
-    ("2s", FixedCrop(2.0)), ("200f", FixedCrop(2.0)), ("1.5s", FixedCrop(1.5)), ("1-2s", RandomCrop(1.0, 2.0)),
-    ("200-400f", RandomCrop(2.0, 4.0)), ("2-2s", FixedCrop(2.0)), ("1f", FixedCrop(0.01)), ("full", FullUtterance()),
-])
+@pytest.mark.parametrize(
+    ("text", "crop"),
+    [
+        ("2s", FixedCrop(2.0)),
+        ("200f", FixedCrop(2.0)),
+        ("1.5s", FixedCrop(1.5)),
+        ("1-2s", RandomCrop(1.0, 2.0)),
+        ("200-400f", RandomCrop(2.0, 4.0)),
+        ("2-2s", FixedCrop(2.0)),
+        ("1f", FixedCrop(0.01)),
+        ("full", FullUtterance()),
+    ],
+)
 def test_crops_are_read(text: str, crop: object) -> None:
     assert parse_crop(text) == crop
 

@@ -152,24 +152,28 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(data: TrainingData, join: str
         "aggregate": head(e, labels),
         "segments": torch.stack([head(piece, labels) for piece in pieces]).mean(),
         "cosine": torch.stack([1 - functional.cosine_similarity(piece, e).mean() for piece in pieces]).mean(),
-        "kl": torch.stack([
-            (posterior * (posterior.log() - head.logits(piece).log_softmax(1))).sum(1).mean() for piece in pieces
-        ]).mean(),
+        "kl": torch.stack(
+            [(posterior * (posterior.log() - head.logits(piece).log_softmax(1))).sum(1).mean() for piece in pieces]
+        ).mean(),
         "crop": head(crop, labels),
     }
     total = sum(weighed[name] * float(value) for name, value in expected.items())
     assert loss_of(learner, batch) == pytest.approx(total, rel=1e-4)
     summed, batch = step(data, {"segments": {**SEGMENTS, "join": join, "loss": weighed, "reduce": "sum"}})
-    total = sum(weighed[name] * float(value) * (3 if name in ("segments", "cosine", "kl") else 1)
-                for name, value in expected.items())
+    total = sum(
+        weighed[name] * float(value) * (3 if name in ("segments", "cosine", "kl") else 1)
+        for name, value in expected.items()
+    )
     assert loss_of(summed, batch) == pytest.approx(total, rel=1e-4)
 
 
 def test_the_aggregate_is_not_pulled(data: TrainingData) -> None:
     """The gradient of the aggregate is that of its own CE, with the pull and without."""
     learner, batch = step(data, {"segments": {**SEGMENTS, "join": "maps", "loss": {"segments": 1, "cosine": 1}}})
-    embeddings = {name: value.detach().requires_grad_() for name, value in
-                  learner.embed(batch, torch.Generator().manual_seed(0)).items()}
+    embeddings = {
+        name: value.detach().requires_grad_()
+        for name, value in learner.embed(batch, torch.Generator().manual_seed(0)).items()
+    }
     learner.embed = lambda *_: embeddings  # type: ignore[method-assign]
     aggregate_alone, _ = step(data, {"segments": {**SEGMENTS, "join": "maps"}})
     aggregate_alone.embed = lambda *_: embeddings  # type: ignore[method-assign]
@@ -193,8 +197,9 @@ def test_separate_heads_learn_apart_and_only_the_first_is_kept(data: TrainingDat
 def test_a_teacher_is_heard_and_never_learns(data: TrainingData, teacher: Path, tmp_path: Path) -> None:
     model = load_model(teacher)
     said = {"long": {"embedding": 2.0, "posterior": 3.0, "temperature": 2.0}}
-    learner, batch = step(data, {"segments": {"length": "20f", "pick": "one"}, "teachers": said},
-                          teachers={"long": model})
+    learner, batch = step(
+        data, {"segments": {"length": "20f", "pick": "one"}, "teachers": said}, teachers={"long": model}
+    )
     learner.train()
     assert not any(module.training for module in learner.teachers["long"].modules())
     assert not any(parameter.requires_grad for parameter in learner.teachers.parameters())
@@ -204,8 +209,9 @@ def test_a_teacher_is_heard_and_never_learns(data: TrainingData, teacher: Path, 
         target = model.backbone(*model.frontend(batch.waveforms))
         p = (model.head.logits(target) / 2).softmax(1)
         kl = (p * (p.log() - (learner.head.logits(mine) / 2).log_softmax(1))).sum(1).mean()
-        expected = learner.head(mine, batch.labels) + 2 * (1 - functional.cosine_similarity(mine, target).mean()) \
-            + 3 * 4 * kl
+        expected = (
+            learner.head(mine, batch.labels) + 2 * (1 - functional.cosine_similarity(mine, target).mean()) + 3 * 4 * kl
+        )
     assert loss_of(learner, batch) == pytest.approx(float(expected), rel=1e-4)
     before = weights(teacher)
     values = {**PLAIN, "segments": {"length": "20f", "pick": "one"}, "teachers": {"long": {"model": str(teacher)}}}
@@ -239,8 +245,10 @@ def test_dual_teachers(data: TrainingData, teacher: Path) -> None:
     torch.nn.init.normal_(short.head.weight)
     values = {
         "segments": {"length": "20f", "pick": "one", "loss": {"crop": 1.0}},
-        "teachers": {"long": {"teaches": ["crop", "segments"]},
-                     "short": {"hears": "segments", "embedding": 0.0, "posterior": 0.5}},
+        "teachers": {
+            "long": {"teaches": ["crop", "segments"]},
+            "short": {"hears": "segments", "embedding": 0.0, "posterior": 0.5},
+        },
     }
     learner, batch = step(data, values, teachers={"long": long, "short": short})
     learner.eval()
@@ -252,8 +260,12 @@ def test_dual_teachers(data: TrainingData, teacher: Path) -> None:
         p = long.head.logits(target).softmax(1)
         for mine in (found["crop"], found["segments"][:, 0]):
             said = learner.head.logits(mine).log_softmax(1)
-            expected += float(learner.head(mine, batch.labels) + (p * (p.log() - said)).sum(1).mean()
-                              + 1 - functional.cosine_similarity(mine, target).mean())
+            expected += float(
+                learner.head(mine, batch.labels)
+                + (p * (p.log() - said)).sum(1).mean()
+                + 1
+                - functional.cosine_similarity(mine, target).mean()
+            )
         expected += 0.5 * float((special * (special.log() - said)).sum(1).mean())
     assert loss_of(learner, batch) == pytest.approx(expected, rel=1e-4)
 
@@ -262,7 +274,9 @@ def test_dual_teachers_without_weight_are_plain_training(data: TrainingData, tea
     """With all teachers' and the long branch's weights at 0 the long pass is skipped: the same steps, bit for bit."""
     silent = {"model": str(teacher), "embedding": 0.0, "posterior": 0.0}
     dual = {
-        **RICH, "crop": "50f", "segments": {"length": "30f", "pick": "one", "loss": {"crop": 0.0}},
+        **RICH,
+        "crop": "50f",
+        "segments": {"length": "30f", "pick": "one", "loss": {"crop": 0.0}},
         "teachers": {"long": {**silent, "teaches": ["crop", "segments"]}, "short": {**silent, "hears": "segments"}},
     }
     trainings.run(dual, data, tmp_path / "dual")
@@ -279,9 +293,17 @@ def test_one_segment_that_is_all_that_is_heard_is_a_plain_crop(own: dict[str, An
     assert (simple.crop, simple.segments) == ("30f", None)
 
 
-@pytest.mark.parametrize("own", [
-    {"cmn": "crop"}, {"augment": "segment"}, {"loss": {"segments": 0.5}}, {"loss": {"aggregate": 1.0}},
-    {"loss": {"crop": 1.0}}, {"pick": "all"}])
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"cmn": "crop"},
+        {"augment": "segment"},
+        {"loss": {"segments": 0.5}},
+        {"loss": {"aggregate": 1.0}},
+        {"loss": {"crop": 1.0}},
+        {"pick": "all"},
+    ],
+)
 def test_one_segment_with_anything_of_its_own_is_no_plain_crop(own: dict[str, Any]) -> None:
     values = {"crop": "50f", "segments": {"length": "30f", "pick": "one", **own}}
     assert parse(TrainSettings, values, "test").simplified().segments is not None
@@ -295,9 +317,15 @@ def test_a_segment_drawn_longer_than_the_crop_is_the_crop(data: TrainingData) ->
 def test_every_scheme_resumes_bit_for_bit(data: TrainingData, teacher: Path, tmp_path: Path) -> None:
     """Second head, projection, random segments, averages: all of it is in the checkpoint."""
     values = {
-        **RICH, "crop": "50f",
-        "segments": {"length": "20-40f", "join": "maps", "heads": "separate", "augment": "segment",
-                     "loss": {"cosine": 0.5, "kl": 0.5, "crop": 0.5}},
+        **RICH,
+        "crop": "50f",
+        "segments": {
+            "length": "20-40f",
+            "join": "maps",
+            "heads": "separate",
+            "augment": "segment",
+            "loss": {"cosine": 0.5, "kl": 0.5, "crop": 0.5},
+        },
         "teachers": {"long": {"model": str(teacher), "projection": True, "teaches": ["crop", "segments", "aggregate"]}},
     }
     trainings.run(values, data, tmp_path / "whole")
@@ -315,8 +343,12 @@ def test_every_scheme_resumes_bit_for_bit(data: TrainingData, teacher: Path, tmp
 @pytest.mark.parametrize("refresh", ["never", "epoch", "ema"])
 def test_centroid_rows(data: TrainingData, teacher: Path, tmp_path: Path, refresh: str) -> None:
     """Rows start as unit means of whole utterances, and follow the student as told, through a resume as well."""
-    values = {**PLAIN, "steps": 16, "checkpoint_every": 5, "transfer": {
-        "head": "frozen", "rows": "centroids", "refresh": refresh, "momentum": 0.9}}
+    values = {
+        **PLAIN,
+        "steps": 16,
+        "checkpoint_every": 5,
+        "transfer": {"head": "frozen", "rows": "centroids", "refresh": refresh, "momentum": 0.9},
+    }
     trainings.run({**values, "optimiser": {"lr": 1e-12}}, data, tmp_path / "still", init=teacher)
     still, started = load_model(tmp_path / "still"), load_model(teacher)
     name = data.corpus.speakers[2]
@@ -374,28 +406,37 @@ def test_ema_rows_move_by_the_momentum(data: TrainingData, teacher: Path) -> Non
             assert torch.equal(model.head.weight[row], before[row])
 
 
-@pytest.mark.parametrize(("values", "told"), [
-    ({"segments": {"length": "full"}}, "segments.length: a segment is shorter than an utterance"),
-    ({"crop": "full", "segments": {"length": "1s"}}, "segments: need crops of one length"),
-    ({"segments": {"augment": "segment", "cmn": "crop"}}, "cmn: crop needs augment: crop"),
-    ({"segments": {"loss": {"aggregate": 0, "segments": 0, "cosine": 1}}}, "the head would learn nothing"),
-    ({"segments": {"heads": "separate", "loss": {"segments": 0}}}, "heads: separate needs loss.segments"),
-    ({"segments": {"loss": {"agregate": 1}}}, "did you mean 'aggregate'"),
-    ({"segments": {"cmn": "crop"}, "model": {"frontend": {"vad": "sre16-v2"}}}, "needs model.frontend.vad=none"),
-    ({"segments": {"cmn": "crop"}, "model": {"frontend": {"cmn": "none"}}}, "cmn: crop needs model.frontend.cmn"),
-    ({"segments": {"heads": "separate"}, "transfer": {"head": "frozen"}}, "needs transfer.head=trained"),
-    ({"crop": "full", "sampler": "balanced"}, "sampler: balanced needs crops of one length"),
-    ({"model": {"head": {"name": "ap"}}, "sampler": "balanced", "transfer": {"head": "frozen"}},
-     "transfer.head: the loss ap has no row"),
-    ({"teachers": {"long": {}}}, "teachers.long: there are no segments"),
-    ({"teachers": {"a b": {}}}, "teachers"),
-    ({"segments": {"length": "1s"}, "teachers": {"short": {"hears": "segments", "teaches": ["crop"]}}},
-     "a teacher that hears segments can teach segments only"),
-    ({"transfer": {"refresh": "ema"}}, "refresh: ema needs head: frozen"),
-    ({"model": {"head": {"name": "ap"}}}, "set sampler=balanced"),
-    ({"model": {"head": {"name": "ap"}}, "sampler": "balanced", "transfer": {"rows": "centroids"}},
-     "transfer.rows: the loss ap has no row"),
-])
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"segments": {"length": "full"}}, "segments.length: a segment is shorter than an utterance"),
+        ({"crop": "full", "segments": {"length": "1s"}}, "segments: need crops of one length"),
+        ({"segments": {"augment": "segment", "cmn": "crop"}}, "cmn: crop needs augment: crop"),
+        ({"segments": {"loss": {"aggregate": 0, "segments": 0, "cosine": 1}}}, "the head would learn nothing"),
+        ({"segments": {"heads": "separate", "loss": {"segments": 0}}}, "heads: separate needs loss.segments"),
+        ({"segments": {"loss": {"agregate": 1}}}, "did you mean 'aggregate'"),
+        ({"segments": {"cmn": "crop"}, "model": {"frontend": {"vad": "sre16-v2"}}}, "needs model.frontend.vad=none"),
+        ({"segments": {"cmn": "crop"}, "model": {"frontend": {"cmn": "none"}}}, "cmn: crop needs model.frontend.cmn"),
+        ({"segments": {"heads": "separate"}, "transfer": {"head": "frozen"}}, "needs transfer.head=trained"),
+        ({"crop": "full", "sampler": "balanced"}, "sampler: balanced needs crops of one length"),
+        (
+            {"model": {"head": {"name": "ap"}}, "sampler": "balanced", "transfer": {"head": "frozen"}},
+            "transfer.head: the loss ap has no row",
+        ),
+        ({"teachers": {"long": {}}}, "teachers.long: there are no segments"),
+        ({"teachers": {"a b": {}}}, "teachers"),
+        (
+            {"segments": {"length": "1s"}, "teachers": {"short": {"hears": "segments", "teaches": ["crop"]}}},
+            "a teacher that hears segments can teach segments only",
+        ),
+        ({"transfer": {"refresh": "ema"}}, "refresh: ema needs head: frozen"),
+        ({"model": {"head": {"name": "ap"}}}, "set sampler=balanced"),
+        (
+            {"model": {"head": {"name": "ap"}}, "sampler": "balanced", "transfer": {"rows": "centroids"}},
+            "transfer.rows: the loss ap has no row",
+        ),
+    ],
+)
 def test_settings_that_do_not_go_together(values: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError) as raised:
         parse(TrainSettings, values, "train.yaml")
@@ -410,16 +451,25 @@ def test_a_teacher_needs_a_folder(data: TrainingData, tmp_path: Path) -> None:
 
 def test_segments_without_their_silence(data: TrainingData, tmp_path: Path) -> None:
     """With a VAD the segments of a batch differ in length; their maps are joined all the same."""
-    values = {**PLAIN, "model": {"backbone": "ecapa-64", "frontend": {"vad": "sre16-v1"}},
-              "segments": {**SEGMENTS, "join": "maps", "loss": {"crop": 1}}}
+    values = {
+        **PLAIN,
+        "model": {"backbone": "ecapa-64", "frontend": {"vad": "sre16-v1"}},
+        "segments": {**SEGMENTS, "join": "maps", "loss": {"crop": 1}},
+    }
     trainings.run(values, data, tmp_path / "vad")
     assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path / "vad").values())
 
 
 @pytest.mark.parametrize("head", ["ap", "softmax-ap"])
 def test_losses_over_pairs_train(data: TrainingData, head: str, tmp_path: Path) -> None:
-    values = {**PLAIN, "model": {"backbone": "ecapa-64", "head": {"name": head}}, "sampler": "balanced", "batch": 4,
-              "accumulate": 2, "augment": {"probability": 0.0, "speeds": [1.0, 0.9]}}
+    values = {
+        **PLAIN,
+        "model": {"backbone": "ecapa-64", "head": {"name": head}},
+        "sampler": "balanced",
+        "batch": 4,
+        "accumulate": 2,
+        "augment": {"probability": 0.0, "speeds": [1.0, 0.9]},
+    }
     trainings.run(values, data, tmp_path / "model")
     again = load_model(tmp_path / "model")
     assert len(again.speakers) == 2 * len(data.corpus.speakers)

@@ -44,8 +44,10 @@ def test_rows_are_matched_by_name_whatever_the_order(head: str, absent: str) -> 
     assert student.speakers == (("a", "b", "c", "d") if absent == "keep" else ("b", "d"))
     for name, tensor in teacher.head.state_dict().items():
         for speaker in student.speakers:
-            assert torch.equal(student.head.state_dict()[name][student.speakers.index(speaker)],
-                               tensor[teacher.speakers.index(speaker)])
+            assert torch.equal(
+                student.head.state_dict()[name][student.speakers.index(speaker)],
+                tensor[teacher.speakers.index(speaker)],
+            )
     for name, tensor in teacher.backbone.state_dict().items():
         assert torch.equal(student.backbone.state_dict()[name], tensor)
         assert student.backbone.state_dict()[name].data_ptr() != tensor.data_ptr()
@@ -59,15 +61,20 @@ def test_a_missing_row_is_refused() -> None:
 def test_a_missing_row_is_filled_by_the_centroid(data: TrainingData) -> None:
     names = data.corpus.speakers
     teacher = source(names=names[:4])
-    student = transfer(teacher, SETTINGS, (*names, f"{names[5]}#0.9"), TransferSettings(missing="centroid"),
-                       utterance_centroids(data))
+    student = transfer(
+        teacher, SETTINGS, (*names, f"{names[5]}#0.9"), TransferSettings(missing="centroid"), utterance_centroids(data)
+    )
     assert student.speakers == (*names, f"{names[5]}#0.9")
     own = data.corpus.by_speaker()[names[5]]
     centroid = embed_crops(teacher, data.store, [whole(data.store, position) for position in own]).mean(0)
     expected = centroid / np.linalg.norm(centroid) * float(teacher.head.weight.detach().norm(dim=1).mean())
     np.testing.assert_allclose(student.head.weight.detach()[5].numpy(), expected, atol=1e-4)
-    slow = embed_crops(teacher, data.store, [whole(data.store, position) for position in own],
-                       transform=lambda waveform: change_speed(waveform, 0.9, None)).mean(0)
+    slow = embed_crops(
+        teacher,
+        data.store,
+        [whole(data.store, position) for position in own],
+        transform=lambda waveform: change_speed(waveform, 0.9, None),
+    ).mean(0)
     ours = student.head.weight.detach()[6].numpy()
     np.testing.assert_allclose(ours / np.linalg.norm(ours), slow / np.linalg.norm(slow), atol=1e-4)
     assert torch.equal(student.head.weight[:4], teacher.head.weight)
@@ -99,8 +106,13 @@ def test_other_backbones_front_ends_and_heads_are_refused() -> None:
 def test_a_frozen_head_stays_bit_for_bit(
     data: TrainingData, teacher: Path, tmp_path: Path, optimiser: str, freeze_norm: bool
 ) -> None:
-    values = {**PLAIN, "steps": 6, "optimiser": {"name": optimiser, "lr": 0.01, "weight_decay": 0.5}, "average": 0.9,
-              "transfer": {"head": "frozen", "freeze_norm": freeze_norm}}
+    values = {
+        **PLAIN,
+        "steps": 6,
+        "optimiser": {"name": optimiser, "lr": 0.01, "weight_decay": 0.5},
+        "average": 0.9,
+        "transfer": {"head": "frozen", "freeze_norm": freeze_norm},
+    }
     trainings.run(values, data, tmp_path, init=teacher)
     before, after = load_model(teacher).tensors(), load_model(tmp_path).tensors()
     for name, tensor in before.items():
@@ -127,11 +139,13 @@ def test_speed_variants_keep_their_rows(data: TrainingData, tmp_path: Path) -> N
     fast = {**PLAIN, "steps": 1, "augment": {"speeds": [1.0, 0.9], "probability": 0.0}}
     first = trainings.run(fast, data, tmp_path / "first")
     assert first.speakers == (*data.corpus.speakers, *(f"{name}#0.9" for name in data.corpus.speakers))
-    second = trainings.run({**PLAIN, "steps": 1, "transfer": {"head": "frozen"}}, data, tmp_path / "second",
-                           init=tmp_path / "first")
+    second = trainings.run(
+        {**PLAIN, "steps": 1, "transfer": {"head": "frozen"}}, data, tmp_path / "second", init=tmp_path / "first"
+    )
     assert second.speakers == first.speakers  # rows of absent variants stay as negatives
-    third = trainings.run({**PLAIN, "steps": 1, "transfer": {"absent": "drop"}}, data, tmp_path / "third",
-                          init=tmp_path / "first")
+    third = trainings.run(
+        {**PLAIN, "steps": 1, "transfer": {"absent": "drop"}}, data, tmp_path / "third", init=tmp_path / "first"
+    )
     assert third.speakers == data.corpus.speakers
 
 

@@ -19,20 +19,37 @@ from shortvox.training.settings import TrainSettings
 from shortvox.training.trainer import OnStep, train
 
 PLAIN: dict[str, Any] = {
-    "steps": 6, "batch": 4, "crop": "40f", "threads": 1, "device": "cpu", "checkpoint_every": 100,
-    "model": {"backbone": "ecapa-64"}, "optimiser": {"lr": 1e-3}, "augment": {"probability": 0.0},
+    "steps": 6,
+    "batch": 4,
+    "crop": "40f",
+    "threads": 1,
+    "device": "cpu",
+    "checkpoint_every": 100,
+    "model": {"backbone": "ecapa-64"},
+    "optimiser": {"lr": 1e-3},
+    "augment": {"probability": 0.0},
 }
 # Everything that could make a resumed training differ is on.
 RICH: dict[str, Any] = {
-    **PLAIN, "steps": 14, "checkpoint_every": 5, "average": 0.9, "accumulate": 2, "crop": "30-50f",
+    **PLAIN,
+    "steps": 14,
+    "checkpoint_every": 5,
+    "average": 0.9,
+    "accumulate": 2,
+    "crop": "30-50f",
     "augment": {"probability": 0.8, "kinds": ["noise", "babble", "reverb"], "rooms": 2, "speeds": [1.0, 0.9]},
     "validation": {"speakers": 2, "every": 4, "utterances": 2},
 }
 
 
 def run(
-    values: dict[str, Any], data: TrainingData, out: Path, *,
-    init: Path | None = None, resume: bool = False, on_step: OnStep | None = None,
+    values: dict[str, Any],
+    data: TrainingData,
+    out: Path,
+    *,
+    init: Path | None = None,
+    resume: bool = False,
+    on_step: OnStep | None = None,
 ) -> SpeakerModel:
     """Train as the settings in `values` say, with validation where they ask for it."""
     settings = parse(TrainSettings, values, "test")
@@ -45,6 +62,7 @@ def run(
 
 def killer(step: int, number: int) -> OnStep:
     """Sends this process signal `number` from another thread, in the middle of the step after `step`."""
+
     def on_step(done: int, steps: int, status: str) -> None:
         if done == step:
             threading.Timer(0.02, os.kill, (os.getpid(), number)).start()

@@ -36,8 +36,12 @@ def import_(
     imported = import_corpus(layout, source, out)
     _list("did not fit the layout and were passed over", imported.passed_over)
     _list("cannot be opened (`shortvox corpus check` says why)", imported.unreadable)
-    facts = {"manifest": str(imported.corpus.root / "manifest.csv"), **_counts(imported.corpus),
-             "passed_over": imported.passed_over, "unreadable": imported.unreadable}
+    facts = {
+        "manifest": str(imported.corpus.root / "manifest.csv"),
+        **_counts(imported.corpus),
+        "passed_over": imported.passed_over,
+        "unreadable": imported.unreadable,
+    }
     _show(facts, as_json, "{manifest}: {utterances} utterances of {speakers} speakers")
 
 
@@ -55,9 +59,16 @@ def check(
     report = check_corpus(corpus, splits=split or (), min_seconds=min_seconds)
     if as_json:
         findings = [asdict(finding) for finding in report.findings]
-        _print_json({"manifest": str(report.manifest), "utterances": report.utterances,
-                     "speakers": report.speakers, "ok": not findings, "counts": report.counts,
-                     "findings": findings})
+        _print_json(
+            {
+                "manifest": str(report.manifest),
+                "utterances": report.utterances,
+                "speakers": report.speakers,
+                "ok": not findings,
+                "counts": report.counts,
+                "findings": findings,
+            }
+        )
     else:
         _print_report(report)
     if report.findings:
@@ -95,8 +106,12 @@ def split(
         sides = split_speakers(whole, read_speakers(test_speakers))
     train, test = write_split(out, *sides)
     facts = {side.root.name: {"corpus": str(side.root), **_counts(side)} for side in (train, test)}
-    _show(facts, as_json, "{train[corpus]}: {train[speakers]} speakers, {train[utterances]} utterances\n"
-                          "{test[corpus]}: {test[speakers]} speakers, {test[utterances]} utterances")
+    _show(
+        facts,
+        as_json,
+        "{train[corpus]}: {train[speakers]} speakers, {train[utterances]} utterances\n"
+        "{test[corpus]}: {test[speakers]} speakers, {test[utterances]} utterances",
+    )
 
 
 def _counts(corpus: Corpus) -> dict[str, int]:
@@ -130,14 +145,16 @@ def _print_report(report: Report) -> None:
 def _table(figures: dict[str, Any]) -> Table:
     title = "{corpus}: {speakers} speakers, {utterances} utterances, {hours:.2f} h".format(**figures)
     table = Table(title=title, show_header=False)
-    table.add_row("sessions", f"{figures['sessions']} ({figures['speakers_with_several_sessions']} speakers "
-                              "have several)")
+    table.add_row(
+        "sessions", f"{figures['sessions']} ({figures['speakers_with_several_sessions']} speakers have several)"
+    )
     table.add_row("speakers with one utterance", str(figures["speakers_with_one_utterance"]))
     table.add_row("gender", _joined(figures["gender"]))
     table.add_row("duration, s", _joined(figures["seconds"]))
     table.add_row("utterances per speaker", _joined(figures["utterances_per_speaker"]))
-    table.add_row("utterances of at least", ", ".join(
-        f"{length} s: {count}" for length, count in figures["at_least"].items()))
+    table.add_row(
+        "utterances of at least", ", ".join(f"{length} s: {count}" for length, count in figures["at_least"].items())
+    )
     return table
 
 

@@ -84,16 +84,24 @@ def evaluate(
     data = TrainingData.open(tested, audio)
     test = TestSet.make(data, settings, listed)
     others = open_cohort(cohort, settings.scoring.cohort.utterances, audio) if cohort else None
-    fitted = {folder: calibrated(one, folder, settings.scoring, settings, cohort=others)
-              for folder, one in loaded.items()}
+    fitted = {
+        folder: calibrated(one, folder, settings.scoring, settings, cohort=others) for folder, one in loaded.items()
+    }
     systems = {names[folder]: _system(one, folder) for folder, one in fitted.items()}
     if settings.scoring != ScoringSettings() and any(one.calibration is None for one in fitted.values()):
         note("no calibration was fitted for this way of scoring, so actDCF and Cllr are missing; a study fits one")
     results: dict[str, Any] = {
         "title": f"Evaluation on {data.corpus.name}",
         "about": "",
-        **evaluate_systems(systems, test, settings, cohort=others, cache=out / "embeddings", by=by,
-                           scores=out / "scores" if scores else None),
+        **evaluate_systems(
+            systems,
+            test,
+            settings,
+            cohort=others,
+            cache=out / "embeddings",
+            by=by,
+            scores=out / "scores" if scores else None,
+        ),
         "corpus": {"test": corpus_facts(data.corpus, data.store)},
         "settings": settings.model_dump(mode="json"),
         "command": command_line(),
@@ -128,11 +136,13 @@ def embed(
     with progress_bar() as bar:
         task = bar.add_task("Embedding", total=len(crops), note="")
         vectors = embed_crops(loaded, data.store, crops, on_batch=lambda done: bar.advance(task, done))
-    table = pa.table({
-        "utterance": [utterance.id for utterance in data.corpus.utterances],
-        "speaker": [utterance.speaker for utterance in data.corpus.utterances],
-        "embedding": pa.array(list(vectors), type=pa.list_(pa.float32())),
-    })
+    table = pa.table(
+        {
+            "utterance": [utterance.id for utterance in data.corpus.utterances],
+            "speaker": [utterance.speaker for utterance in data.corpus.utterances],
+            "embedding": pa.array(list(vectors), type=pa.list_(pa.float32())),
+        }
+    )
     write_atomic(out, lambda path: pq.write_table(table, path))
     note(f"{len(crops)} embeddings of {vectors.shape[1]} dimensions written to {out}")
     if as_json:
@@ -144,8 +154,10 @@ def _check_cohort(settings: TestSettings, cohort: list[Path] | None) -> None:
     if settings.scoring.needs_cohort and not cohort:
         raise ConfigError(NO_COHORT)
     if cohort and not settings.scoring.needs_cohort:
-        raise ConfigError("--cohort: only score normalisation and transforms use one; add --set "
-                          "scoring.norm.name=as-norm1, or leave it out")
+        raise ConfigError(
+            "--cohort: only score normalisation and transforms use one; add --set "
+            "scoring.norm.name=as-norm1, or leave it out"
+        )
 
 
 def _unique(folder: Path, folders: list[Path]) -> str:
@@ -161,8 +173,17 @@ def _system(model: SpeakerModel, folder: Path) -> System:
     known = read_history(folder)
     return System(
         models=(model,),
-        facts={"about": "", "total_steps": known.get("step"), "seconds_heard": known.get("seconds_heard"),
-               "wall_seconds": known.get("wall_seconds"), "wrapped_files": known.get("wrapped"), "fewer_steps": False,
-               "parameters": parameter_count(model.backbone), "head_drift_degrees": None, "head_drift_seeds": None,
-               "loss": known.get("loss", []), "validation": known.get("validation", [])},
+        facts={
+            "about": "",
+            "total_steps": known.get("step"),
+            "seconds_heard": known.get("seconds_heard"),
+            "wall_seconds": known.get("wall_seconds"),
+            "wrapped_files": known.get("wrapped"),
+            "fewer_steps": False,
+            "parameters": parameter_count(model.backbone),
+            "head_drift_degrees": None,
+            "head_drift_seeds": None,
+            "loss": known.get("loss", []),
+            "validation": known.get("validation", []),
+        },
     )

@@ -46,8 +46,10 @@ def metrics(
 
 
 def _as_table(figures: dict[str, Any], title: str) -> Table:
-    table = Table(title=f"{title}: {figures['n_target']} targets, {figures['n_nontarget']} non-targets",
-                  caption=f"95 % intervals: bootstrap over {figures['resampled']}")
+    table = Table(
+        title=f"{title}: {figures['n_target']} targets, {figures['n_nontarget']} non-targets",
+        caption=f"95 % intervals: bootstrap over {figures['resampled']}",
+    )
     for column in ("metric", "value", "95 % interval"):
         table.add_column(column, justify="left" if column == "metric" else "right")
 

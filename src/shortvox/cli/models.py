@@ -16,8 +16,12 @@ def models(as_json: AsJson = False) -> None:
     with torch.device("meta"):  # shapes without numbers: tens of millions of parameters would take seconds to draw
         made = {name: backbone[name]() for name in backbone}
     rows = {
-        name: {"parameters": parameter_count(network), "dim": network.dim, "bands": network.bands,
-               "about": (backbone[name].__doc__ or "").strip()}
+        name: {
+            "parameters": parameter_count(network),
+            "dim": network.dim,
+            "bands": network.bands,
+            "about": (backbone[name].__doc__ or "").strip(),
+        }
         for name, network in made.items()
     }
     if as_json:

@@ -42,5 +42,3 @@ def command_line() -> str:
     """The command that is running, as one would type it."""
     program = Path(sys.argv[0]).name
     return shlex.join(["shortvox" if program.startswith(("__main__", "pytest")) else program, *sys.argv[1:]])
-
-

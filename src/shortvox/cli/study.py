@@ -87,8 +87,13 @@ def demo(
     validation = chosen.settings.train.validation.speakers
     facts: dict[str, Any] = {}
     if corpus:
-        source = DataSource(tuple(corpus), out / "audio", test_speakers=test_speakers,
-                            share=chosen.settings.test_speakers, validation_speakers=validation)
+        source = DataSource(
+            tuple(corpus),
+            out / "audio",
+            test_speakers=test_speakers,
+            share=chosen.settings.test_speakers,
+            validation_speakers=validation,
+        )
     else:
         voices = prepare_demo_voices(out / "voices", only_synthetic=synthetic)
         facts = {"synthetic": voices.synthetic, "notes": voices.notes, "licences": voices.licences}

@@ -52,5 +52,14 @@ def train(
     history = read_history(out)
     note(f"model written to {out}; {history['wrapped']} crops came from files shorter than the crop and were wrapped")
     if as_json:
-        print(json.dumps({"model": str(out), **{k: history[k] for k in ("step", "seconds_heard", "wall_seconds",
-                                                                         "wrapped", "loss", "validation")}}))
+        print(
+            json.dumps(
+                {
+                    "model": str(out),
+                    **{
+                        k: history[k]
+                        for k in ("step", "seconds_heard", "wall_seconds", "wrapped", "loss", "validation")
+                    },
+                }
+            )
+        )

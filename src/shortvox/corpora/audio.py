@@ -24,9 +24,27 @@ from shortvox.corpora import media
 from shortvox.corpora.faults import AudioFault
 
 SAMPLE_RATE = 16000
-SNDFILE_SUFFIXES = frozenset([
-    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd",
-    ".caf", ".w64", ".rf64", ".sph", ".nist"])
+SNDFILE_SUFFIXES = frozenset(
+    [
+        ".wav",
+        ".wave",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mp3",
+        ".aif",
+        ".aiff",
+        ".aifc",
+        ".au",
+        ".snd",
+        ".caf",
+        ".w64",
+        ".rf64",
+        ".sph",
+        ".nist",
+    ]
+)
 AUDIO_SUFFIXES = SNDFILE_SUFFIXES | media.SUFFIXES
 # Seconds. A manifest's duration is text that was rounded, or measured before a codec padded the last frame.
 OVERSHOOT = 0.1
@@ -102,8 +120,9 @@ def read_samples(path: Path, first: int, count: int) -> np.ndarray:
     with _open(path) as source:
         frames = _info(source).frames
         if first < 0 or first + count > frames:
-            raise AudioFault(path, "truncated",
-                             f"samples {first} to {first + count} were expected, it ends at {frames}")
+            raise AudioFault(
+                path, "truncated", f"samples {first} to {first + count} were expected, it ends at {frames}"
+            )
         return _read(path, source, first, first + count)
 
 
@@ -115,9 +134,13 @@ def segment_end(path: Path, frames: int, first: int, duration: float | None) -> 
     rest = frames - first
     wanted = rest if duration is None else round(duration * SAMPLE_RATE)
     if rest <= 0 or wanted > rest + OVERSHOOT * SAMPLE_RATE:
-        raise AudioFault(path, "truncated", f"speech from {first / SAMPLE_RATE:g} s to "
-                         f"{(first + max(wanted, 0)) / SAMPLE_RATE:g} s was expected, "
-                         f"it ends at {frames / SAMPLE_RATE:g} s")
+        raise AudioFault(
+            path,
+            "truncated",
+            f"speech from {first / SAMPLE_RATE:g} s to "
+            f"{(first + max(wanted, 0)) / SAMPLE_RATE:g} s was expected, "
+            f"it ends at {frames / SAMPLE_RATE:g} s",
+        )
     return frames if wanted > rest - ROUNDING * SAMPLE_RATE else first + max(wanted, 1)
 
 
@@ -164,8 +187,9 @@ def _open_sndfile(path: Path) -> Iterator[Source]:
         with soundfile.SoundFile(str(path)) as handle:
             promised = _PROMISED.search(handle.extra_info)
             if promised and int(promised[2]) + 1 < int(promised[1]) < _UNKNOWN_SIZE:
-                raise AudioFault(path, "truncated", f"the header promises {promised[1]} bytes of audio, "
-                                 f"{promised[2]} are there")
+                raise AudioFault(
+                    path, "truncated", f"the header promises {promised[1]} bytes of audio, {promised[2]} are there"
+                )
             if handle.format == "OGG" and _ogg_is_cut(path):
                 raise AudioFault(path, "truncated", "the last Ogg page is incomplete")
             yield _Sndfile(handle)
@@ -181,7 +205,7 @@ def _ogg_is_cut(path: Path) -> bool:
     with path.open("rb") as handle:
         handle.seek(max(path.stat().st_size - _OGG_PAGE, 0))
         tail = handle.read()
-    page = tail[tail.rfind(b"OggS"):]
+    page = tail[tail.rfind(b"OggS") :]
     if len(page) < 27 or len(page) < 27 + page[26]:
         return True
     table = page[27 : 27 + page[26]]
@@ -213,8 +237,9 @@ def _read(path: Path, source: Source, first: int, last: int) -> np.ndarray:
 def _mono(path: Path, source: Source, start: int, count: int) -> np.ndarray:
     stored = source.read(start, count)
     if len(stored) != count:
-        raise AudioFault(path, "truncated", f"{count} samples were expected from sample {start}, "
-                         f"{len(stored)} could be decoded")
+        raise AudioFault(
+            path, "truncated", f"{count} samples were expected from sample {start}, {len(stored)} could be decoded"
+        )
     mono = stored[:, 0] if stored.shape[1] == 1 else stored.mean(axis=1)
     if not np.isfinite(mono).all():
         raise AudioFault(path, "non-finite", "holds NaN or infinite samples")

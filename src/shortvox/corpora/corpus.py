@@ -130,7 +130,9 @@ def load_corpora(folders: Sequence[Path]) -> Corpus:
     names = _unique_names([corpus.root for corpus in corpora], roots)
     utterances = tuple(
         replace(u, id=f"{name}/{u.id}", speaker=f"{name}/{u.speaker}")
-        for name, corpus in zip(names, corpora, strict=True) for u in corpus.utterances)
+        for name, corpus in zip(names, corpora, strict=True)
+        for u in corpus.utterances
+    )
     common = Path(os.path.commonpath([corpus.root for corpus in corpora]))
     return Corpus("+".join(names), common, utterances, tuple(names))
 

@@ -60,8 +60,11 @@ def read_manifest(folder: Path) -> Manifest:
     for number, cells in records:
         found = _parse(folder, header, cells)
         if isinstance(found, Utterance) and found.id in first_row_of:
-            found = ("duplicate id", f"column utterance: {found.id!r} is also in row "
-                     f"{first_row_of[found.id]}; give each utterance its own id")
+            found = (
+                "duplicate id",
+                f"column utterance: {found.id!r} is also in row "
+                f"{first_row_of[found.id]}; give each utterance its own id",
+            )
         if isinstance(found, Utterance):
             first_row_of[found.id] = number
             rows.append((number, found))
@@ -84,8 +87,9 @@ def write_manifest(folder: Path, utterances: Iterable[Utterance]) -> None:
     lines = [",".join(map(_quoted, header))]
     for u in utterances:
         if not u.path.is_relative_to(folder):
-            raise CorpusError(f"{folder / MANIFEST}: {u.path} lies outside the corpus folder; "
-                              "move or link the recordings into it")
+            raise CorpusError(
+                f"{folder / MANIFEST}: {u.path} lies outside the corpus folder; move or link the recordings into it"
+            )
         relative = u.path.relative_to(folder).as_posix()
         lines.append(",".join(_quoted(relative if name == "path" else u.column(name)) for name in header))
     write_text(folder / MANIFEST, "\n".join(lines) + "\n")
@@ -100,8 +104,9 @@ def _read_table(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise CorpusError(f"{path}: no such file; a corpus is a folder with a manifest.csv "
-                          "(`shortvox corpus import` makes one)") from None
+        raise CorpusError(
+            f"{path}: no such file; a corpus is a folder with a manifest.csv (`shortvox corpus import` makes one)"
+        ) from None
     except UnicodeDecodeError as error:
         raise CorpusError(f"{path}: not UTF-8 text at byte {error.start}; save it as UTF-8") from None
     except OSError as error:
@@ -116,8 +121,7 @@ def _read_table(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]
     header = records[0][1]
     missing = [name for name in REQUIRED if name not in header]
     if missing:
-        raise CorpusError(f"{path}: row 1: column {missing[0]} is missing; "
-                          f"the columns are {','.join(STANDARD)}")
+        raise CorpusError(f"{path}: row 1: column {missing[0]} is missing; the columns are {','.join(STANDARD)}")
     repeated = [name for name in header if header.count(name) > 1]
     if repeated:
         raise CorpusError(f"{path}: row 1: column {repeated[0]!r} appears more than once")
@@ -134,13 +138,16 @@ def _parse(folder: Path, header: Sequence[str], cells: Sequence[str]) -> Utteran
             return "malformed row", f"column {name}: empty"
     for name in NAMES:
         if any(unicodedata.category(character) == "Cc" for character in cell[name]):
-            return "malformed row", (f"column {name}: {cell[name]!r} holds a control character such as a tab or a "
-                                     "line end, which lists of names cannot; remove it")
+            return "malformed row", (
+                f"column {name}: {cell[name]!r} holds a control character such as a tab or a "
+                "line end, which lists of names cannot; remove it"
+            )
         if cell[name] != cell[name].strip():
             return "malformed row", f"column {name}: {cell[name]!r} begins or ends with a space; remove it"
     if _leaves(cell["path"]):
-        return "path outside", (f"column path: {cell['path']!r} leaves the corpus folder; "
-                                "use a path relative to the manifest, without '..'")
+        return "path outside", (
+            f"column path: {cell['path']!r} leaves the corpus folder; use a path relative to the manifest, without '..'"
+        )
     numbers: dict[str, float | None] = {}
     for name, positive in (("duration", True), ("start", False)):
         text = cell.get(name, "").strip()
@@ -150,10 +157,15 @@ def _parse(folder: Path, header: Sequence[str], cells: Sequence[str]) -> Utteran
             bound = "above 0" if positive else "from 0 up"
             return "malformed row", f"column {name}: {text!r} is not a number of seconds {bound}"
     return Utterance(
-        id=cell["utterance"], speaker=cell["speaker"], path=folder / cell["path"],
-        session=cell.get("session", ""), duration=numbers["duration"],
-        gender=cell.get("gender", ""), start=numbers["start"] or 0.0,
-        extra=tuple((name, cell[name]) for name in header if name not in KNOWN))
+        id=cell["utterance"],
+        speaker=cell["speaker"],
+        path=folder / cell["path"],
+        session=cell.get("session", ""),
+        duration=numbers["duration"],
+        gender=cell.get("gender", ""),
+        start=numbers["start"] or 0.0,
+        extra=tuple((name, cell[name]) for name in header if name not in KNOWN),
+    )
 
 
 def _leaves(text: str) -> bool:

@@ -47,5 +47,7 @@ def _link(link: Path, target: Path) -> None:
     try:
         link.symlink_to(target, target_is_directory=True)
     except OSError as error:
-        raise CorpusError(f"{link}: cannot link to {target} ({error.strerror or error}); "
-                          "choose the folder above the recordings as output folder") from error
+        raise CorpusError(
+            f"{link}: cannot link to {target} ({error.strerror or error}); "
+            "choose the folder above the recordings as output folder"
+        ) from error

@@ -23,14 +23,14 @@ def split_speakers(corpus: Corpus, test_speakers: Iterable[str]) -> tuple[Corpus
     test = corpus.select(lambda u: u.speaker in chosen, f"{corpus.name}-test")
     for side, what in ((train, "training"), (test, "test")):
         if not side.utterances:
-            raise CorpusError(f"{corpus.root}: no {what} speaker is left; "
-                              f"{len(chosen)} of {len(corpus.speakers)} speakers were chosen for test")
+            raise CorpusError(
+                f"{corpus.root}: no {what} speaker is left; "
+                f"{len(chosen)} of {len(corpus.speakers)} speakers were chosen for test"
+            )
     return train, test
 
 
-def hold_out(
-    corpus: Corpus, *, fraction: float, seed: int = 0, min_utterances: int = 2
-) -> tuple[Corpus, Corpus]:
+def hold_out(corpus: Corpus, *, fraction: float, seed: int = 0, min_utterances: int = 2) -> tuple[Corpus, Corpus]:
     """(train, held out): a `fraction` of all speakers, at least one, drawn by `seed`.
 
     Only speakers with `min_utterances` or more are drawn, for one utterance alone makes no target trial. A
@@ -42,8 +42,10 @@ def hold_out(
     wanted = max(round(fraction * len(corpus.speakers)), 1)
     fit = [speaker for speaker, own in corpus.by_speaker().items() if len(own) >= min_utterances]
     if wanted > len(fit) or wanted >= len(corpus.speakers):
-        raise CorpusError(f"{corpus.root}: {wanted} speakers cannot be held out of {len(corpus.speakers)} "
-                          f"({len(fit)} have {min_utterances} or more utterances); add some or ask for fewer")
+        raise CorpusError(
+            f"{corpus.root}: {wanted} speakers cannot be held out of {len(corpus.speakers)} "
+            f"({len(fit)} have {min_utterances} or more utterances); add some or ask for fewer"
+        )
     drawn = sorted(fit, key=lambda speaker: hashlib.sha256(f"{seed}/{speaker}".encode()).digest())
     return split_speakers(corpus, drawn[:wanted])
 
@@ -75,8 +77,7 @@ def write_split(out: Path, train: Corpus, test: Corpus) -> tuple[Corpus, Corpus]
     """
     for side in ("train", "test"):
         if (out / side / MANIFEST).exists():
-            raise CorpusError(f"{out / side / MANIFEST}: already there; "
-                              "remove it, or choose another output folder")
+            raise CorpusError(f"{out / side / MANIFEST}: already there; remove it, or choose another output folder")
     placed = []
     for side, corpus in (("train", train), ("test", test)):
         placed.append(place(out / side, corpus.root, corpus.utterances))

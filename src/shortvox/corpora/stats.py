@@ -47,8 +47,11 @@ def corpus_facts(corpus: Corpus, store: AudioStore) -> dict[str, Any]:
         "speakers": len(corpus.speakers),
         "utterances": len(corpus),
         "hours": round(float(_seconds(store).sum()) / 3600, 3),
-        "sources": [source for source in corpus.sources
-                    if not several or any(u.id.startswith(f"{source}/") for u in corpus.utterances)],
+        "sources": [
+            source
+            for source in corpus.sources
+            if not several or any(u.id.startswith(f"{source}/") for u in corpus.utterances)
+        ],
     }
 
 

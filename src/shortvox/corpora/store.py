@@ -117,8 +117,10 @@ def _write_pack(corpus: Corpus, path: Path) -> None:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise ShortvoxError(f"{path}: cannot be written ({error.strerror or error}); free some space "
-                            "(a pack takes 115 MB an hour) or choose another cache folder") from error
+        raise ShortvoxError(
+            f"{path}: cannot be written ({error.strerror or error}); free some space "
+            "(a pack takes 115 MB an hour) or choose another cache folder"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
     index = {"format": _FORMAT, "rate": SAMPLE_RATE, "samples": sum(lengths), "lengths": lengths}

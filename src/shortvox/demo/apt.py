@@ -63,22 +63,45 @@ class Apt:
         status.touch()
         self._settings = private / "apt.conf"
         # The hooks of the machine's own apt (desktop caches and the like) are not ours to run.
-        write_text(self._settings, "".join(f"{line}\n" for line in (
-            "#clear APT::Update::Pre-Invoke;", "#clear APT::Update::Post-Invoke;",
-            "#clear APT::Update::Post-Invoke-Success;", "#clear DPkg::Post-Invoke;",
-            f'Dir::State "{private}/state/";', f'Dir::State::status "{status}";',
-            f'Dir::State::lists "{private}/state/lists/";', f'Dir::Cache "{private}/cache/";',
-            f'Dir::Log "{private}/";', 'APT::Sandbox::User "";', 'Acquire::Languages "none";',
-            'Acquire::Retries "2";', 'Acquire::http::Timeout "30";', 'Acquire::https::Timeout "30";')))
+        write_text(
+            self._settings,
+            "".join(
+                f"{line}\n"
+                for line in (
+                    "#clear APT::Update::Pre-Invoke;",
+                    "#clear APT::Update::Post-Invoke;",
+                    "#clear APT::Update::Post-Invoke-Success;",
+                    "#clear DPkg::Post-Invoke;",
+                    f'Dir::State "{private}/state/";',
+                    f'Dir::State::status "{status}";',
+                    f'Dir::State::lists "{private}/state/lists/";',
+                    f'Dir::Cache "{private}/cache/";',
+                    f'Dir::Log "{private}/";',
+                    'APT::Sandbox::User "";',
+                    'Acquire::Languages "none";',
+                    'Acquire::Retries "2";',
+                    'Acquire::http::Timeout "30";',
+                    'Acquire::https::Timeout "30";',
+                )
+            ),
+        )
 
     def _command(self, *words: str) -> list[str]:
         return ["apt-get", "-c", str(self._settings), "-q", *words]
 
     def _run(self, *words: str, seconds: float) -> subprocess.CompletedProcess[str]:
         try:
-            return subprocess.run(self._command(*words), cwd=self._partial, env=_plain_environment(), text=True,
-                                  errors="replace", capture_output=True, timeout=seconds,
-                                  stdin=subprocess.DEVNULL, check=False)
+            return subprocess.run(
+                self._command(*words),
+                cwd=self._partial,
+                env=_plain_environment(),
+                text=True,
+                errors="replace",
+                capture_output=True,
+                timeout=seconds,
+                stdin=subprocess.DEVNULL,
+                check=False,
+            )
         except subprocess.TimeoutExpired:
             raise AptError(f"apt-get {words[0]}: no answer within {seconds:g} s") from None
 
@@ -126,9 +149,14 @@ class Apt:
         partial = self._partial / archive.file
         log = self.folder / "apt" / "download.log"
         with log.open("w", encoding="utf-8") as output:
-            process = subprocess.Popen(self._command("download", archive.package), cwd=self._partial,
-                                       env=_plain_environment(), stdin=subprocess.DEVNULL,
-                                       stdout=subprocess.DEVNULL, stderr=output)
+            process = subprocess.Popen(
+                self._command("download", archive.package),
+                cwd=self._partial,
+                env=_plain_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=output,
+            )
             try:
                 while process.poll() is None:
                     report(min(partial.stat().st_size, archive.size) if partial.exists() else 0)
@@ -154,8 +182,13 @@ class Apt:
         building = target.with_name(target.name + ".part")
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True)
-        done = subprocess.run(["dpkg-deb", "-x", str(self.folder / archive.file), str(building)], text=True,
-                              errors="replace", capture_output=True, check=False)
+        done = subprocess.run(
+            ["dpkg-deb", "-x", str(self.folder / archive.file), str(building)],
+            text=True,
+            errors="replace",
+            capture_output=True,
+            check=False,
+        )
         if done.returncode:
             raise AptError(f"{archive.file}: cannot be unpacked ({_complaint(done.stderr)})")
         return building.replace(target)

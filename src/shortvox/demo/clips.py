@@ -48,8 +48,9 @@ def trim(samples: np.ndarray) -> np.ndarray:
     return kept if len(kept) >= SHORTEST_CLIP * SAMPLE_RATE else samples[:0]
 
 
-def join(clips: Sequence[Clip], rng: np.random.Generator, *, least: float = SHORTEST_UTTERANCE
-         ) -> list[tuple[np.ndarray, tuple[Clip, ...]]]:
+def join(
+    clips: Sequence[Clip], rng: np.random.Generator, *, least: float = SHORTEST_UTTERANCE
+) -> list[tuple[np.ndarray, tuple[Clip, ...]]]:
     """Utterances of 6 to 8 s made of whole clips in seeded order, each clip in one utterance only.
 
     Only the last clip of an utterance may be cut, at 8 s. What is left over makes one more, shorter utterance if it

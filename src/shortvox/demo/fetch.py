@@ -44,8 +44,11 @@ def fetch(store: Path, notes: list[str]) -> dict[str, Archive]:
             bar.update(looking, advance=1, note="looking up")
             archives = apt.find(package.name for package in PACKAGES)
             bar.update(looking, advance=1, note=f"{len(archives)} of {len(PACKAGES)} packages")
-        notes += [f"{package.name}: skipped, this machine's apt sources do not have it."
-                  for package in PACKAGES if package.name not in archives]
+        notes += [
+            f"{package.name}: skipped, this machine's apt sources do not have it."
+            for package in PACKAGES
+            if package.name not in archives
+        ]
         if not archives:
             raise Unavailable(f"apt offers none of the packages ({complaint or 'no Debian source, or no network'})")
         _download(apt, archives, notes)
@@ -103,8 +106,9 @@ def sort_files(roots: dict[Package, Path], notes: list[str]) -> dict[str, list[R
                 own.setdefault(whose[0], []).append(Recording(path, package, whose[1]))
         count = sum(map(len, own.values()))
         if count < _WORTH * package.clips:
-            notes.append(f"{package.name}: skipped, it holds {count} clips of speech where about {package.clips} "
-                         "were expected.")
+            notes.append(
+                f"{package.name}: skipped, it holds {count} clips of speech where about {package.clips} were expected."
+            )
             del roots[package]
             continue
         if not licence_of(package, root).is_file():

@@ -50,8 +50,10 @@ class Package:
 
 SUFFIXES = frozenset([".ogg", ".opus", ".wav", ".g722", ".gsm"])
 # Tones, silence, and an effect that is monkeys, not a person.
-_PROMPT_EFFECTS = (r"/silence/|/(beep|beeperr|(a|de)scending-2tone|tt-monkeys|"
-                   r"confbridge-(join|leave|begin-glorious-.))\.")
+_PROMPT_EFFECTS = (
+    r"/silence/|/(beep|beeperr|(a|de)scending-2tone|tt-monkeys|"
+    r"confbridge-(join|leave|begin-glorious-.))\."
+)
 
 
 def _prompts(name: str, speaker: str, gender: str, licence: str, clips: int) -> Package:
@@ -60,24 +62,45 @@ def _prompts(name: str, speaker: str, gender: str, licence: str, clips: int) -> 
 
 def _fish(language: str, clips: int) -> Package:
     roles = (("m", "small", "f"), ("v", "big", "m"))
-    voices = tuple(Voice(f"fillets-{language}-{name}", rf"/{language}/[a-z0-9]+-{letter}-[^/]*$", gender)
-                   for letter, name, gender in roles)
+    voices = tuple(
+        Voice(f"fillets-{language}-{name}", rf"/{language}/[a-z0-9]+-{letter}-[^/]*$", gender)
+        for letter, name, gender in roles
+    )
     return Package(f"fillets-ng-data-{language}", "fillets", "test", "GPL-2", clips, voices)
 
 
 PACKAGES: tuple[Package, ...] = (
-    Package("tuxpaint-stamps-default", "tuxpaint", "train", "GPL-2", 7000, (
-        Voice("tuxpaint-en_GB", r"/symbols/(alphabets|math)/.*_en_GB\.ogg$"),
-        Voice("tuxpaint-{label}", r"/stamps/.*_desc_(?P<label>[a-z]{2}(_[A-Z]{2})?)(\.ogg)?\.ogg$"),
-        Voice("tuxpaint-en", r"/stamps/.*_desc\.ogg$"),
-    )),
-    Package("ktuberling-data", "ktuberling", "train", "GPL-2+", 1800, (
-        # One recording lies under several spellings of one language (sr, sr@latin, …).
-        Voice("ktuberling-{label}", r"/ktuberling/sounds/(?P<label>[a-z]{2,3}(_[A-Z]{2})?)(@[a-z]+)?/[^/]+$"),
-    )),
-    Package("klettres-data", "klettres", "train", "GPL-2+", 1800, (
-        Voice("klettres-{label}", r"/klettres/(?P<label>[a-z]{2,3}(_[A-Z]{2})?)/(alpha|syllab)/[^/]+$"),
-    )),
+    Package(
+        "tuxpaint-stamps-default",
+        "tuxpaint",
+        "train",
+        "GPL-2",
+        7000,
+        (
+            Voice("tuxpaint-en_GB", r"/symbols/(alphabets|math)/.*_en_GB\.ogg$"),
+            Voice("tuxpaint-{label}", r"/stamps/.*_desc_(?P<label>[a-z]{2}(_[A-Z]{2})?)(\.ogg)?\.ogg$"),
+            Voice("tuxpaint-en", r"/stamps/.*_desc\.ogg$"),
+        ),
+    ),
+    Package(
+        "ktuberling-data",
+        "ktuberling",
+        "train",
+        "GPL-2+",
+        1800,
+        (
+            # One recording lies under several spellings of one language (sr, sr@latin, …).
+            Voice("ktuberling-{label}", r"/ktuberling/sounds/(?P<label>[a-z]{2,3}(_[A-Z]{2})?)(@[a-z]+)?/[^/]+$"),
+        ),
+    ),
+    Package(
+        "klettres-data",
+        "klettres",
+        "train",
+        "GPL-2+",
+        1800,
+        (Voice("klettres-{label}", r"/klettres/(?P<label>[a-z]{2,3}(_[A-Z]{2})?)/(alpha|syllab)/[^/]+$"),),
+    ),
     _fish("cs", 1300),
     _fish("nl", 1300),
     _prompts("asterisk-core-sounds-en-g722", "allison", "f", "CC-BY-SA-3.0", 560),

@@ -62,15 +62,20 @@ def build(store: Path, out: Path, *, seed: int, least_speakers: int) -> Recorded
     try:
         roots = unpack(store, unpacked, archives, notes)
         speakers = sort_files(roots, notes)
-        _require({split: sum(files[0].package.split == split for files in speakers.values()) for split in SPLITS},
-                 least_speakers, notes)
+        _require(
+            {split: sum(files[0].package.split == split for files in speakers.values()) for split in SPLITS},
+            least_speakers,
+            notes,
+        )
         rows = _convert(speakers, out, seed, notes)
         _require({split: len({u.speaker for u in rows[split]}) for split in SPLITS}, least_speakers, notes)
         for split in SPLITS:
             write_manifest(out / split, rows[split])
         written = _speakers_by_package([*rows["train"], *rows["test"]])
-        licences = tuple(_keep_licence(package, archives[package.name].version, root, out, written)
-                         for package, root in roots.items())
+        licences = tuple(
+            _keep_licence(package, archives[package.name].version, root, out, written)
+            for package, root in roots.items()
+        )
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
     return Recorded(licences, (*notes, PURITY, *CAVEATS))
@@ -87,7 +92,8 @@ PURITY = (
     f"and pitch, in the directions that tell labels apart) below {purity.LIMIT}, and the middle half of clips within "
     f"{purity.PITCH_SPREAD} octaves of pitch. It finds about 7 of 10 half-and-half mixtures of two labels of one "
     "package (1 in 10 where both are professionals of one kind), and blames 4 % of draws from one-person recordings. "
-    "Test voices are credited to one person each and are not checked, so that they select nothing.")
+    "Test voices are credited to one person each and are not checked, so that they select nothing."
+)
 CAVEATS = (
     "These are a few dozen people, each recorded in one place with one microphone for one package: language, channel "
     "and person go together, so error rates say how systems compare here, not how any would do elsewhere.",
@@ -101,8 +107,9 @@ CAVEATS = (
 )
 
 
-def _convert(speakers: Mapping[str, list[Recording]], out: Path, seed: int,
-             notes: list[str]) -> dict[str, list[Utterance]]:
+def _convert(
+    speakers: Mapping[str, list[Recording]], out: Path, seed: int, notes: list[str]
+) -> dict[str, list[Utterance]]:
     """Write the recordings of both corpora. Returns their rows."""
     rows: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
     dropped: Counter[str] = Counter()
@@ -132,8 +139,14 @@ def _speakers_by_package(utterances: Iterable[Utterance]) -> dict[str, list[str]
     return {package: list(speakers) for package, speakers in found.items()}
 
 
-def _decode(speaker: str, files: list[Recording], seed: int, pool: ThreadPoolExecutor, dropped: Counter[str],
-            unreadable: list[str]) -> list[Take]:
+def _decode(
+    speaker: str,
+    files: list[Recording],
+    seed: int,
+    pool: ThreadPoolExecutor,
+    dropped: Counter[str],
+    unreadable: list[str],
+) -> list[Take]:
     """One speaker's trimmed clips in seeded order, as many seconds of each package as will be used, each once."""
     clips: list[Take] = []
     seen: set[bytes] = set()
@@ -175,8 +188,9 @@ def _read_clip(file: Recording) -> Clip | str:
     return Clip(file.path.name, samples, (file.package.name, "8k" if rate <= 8000 else "16k"))
 
 
-def _judge(voices: Mapping[str, list[Take]], pool: ThreadPoolExecutor, notes: list[str], bar: Progress
-           ) -> dict[str, list[Take]]:
+def _judge(
+    voices: Mapping[str, list[Take]], pool: ThreadPoolExecutor, notes: list[str], bar: Progress
+) -> dict[str, list[Take]]:
     """Training labels that pass the purity check, whole or in part; test voices are credited to one person each."""
     task = bar.add_task("demo voices: purity check", total=len(voices), note="")
     features: dict[str, np.ndarray] = {}
@@ -229,9 +243,22 @@ def _write_speaker(speaker: str, own: list[Take], out: Path, seed: int, notes: l
         _write_flac(path, samples)
         sessions[package] += 1
         seconds += len(samples) / SAMPLE_RATE
-        rows.append(Utterance(name, speaker, path, package, round(len(samples) / SAMPLE_RATE, 3), file.gender, extra=(
-            ("family", by_package[package].family), ("package", package), ("bandwidth", bandwidth),
-            ("clips", str(len(clips))))))
+        rows.append(
+            Utterance(
+                name,
+                speaker,
+                path,
+                package,
+                round(len(samples) / SAMPLE_RATE, 3),
+                file.gender,
+                extra=(
+                    ("family", by_package[package].family),
+                    ("package", package),
+                    ("bandwidth", bandwidth),
+                    ("clips", str(len(clips))),
+                ),
+            )
+        )
     enough = len(rows) >= LEAST_TEST_UTTERANCES if testing else len(rows) >= 2 and seconds >= LEAST_TRAIN_SECONDS
     if enough:
         return rows

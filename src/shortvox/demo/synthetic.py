@@ -29,19 +29,99 @@ from shortvox.progress import progress_bar
 TRAIN_SPEAKERS, TEST_SPEAKERS = 24, 10
 UTTERANCES = {"train": 20, "test": 12}
 _SENTENCES_EACH = 3  # three short sentences last 6 s or more
-_VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "klatt", "klatt2",
-             "klatt4", "linda", "steph", "rob", "david", "ed", "michel", "max", "benjamin", "aunty", "grandma",
-             "grandpa", "antonio", "adam", "pedro", "belinda", "miguel", "norbert", "marco")
+_VARIANTS = (
+    "m1",
+    "m2",
+    "m3",
+    "m4",
+    "m5",
+    "m6",
+    "m7",
+    "m8",
+    "f1",
+    "f2",
+    "f3",
+    "f4",
+    "f5",
+    "klatt",
+    "klatt2",
+    "klatt4",
+    "linda",
+    "steph",
+    "rob",
+    "david",
+    "ed",
+    "michel",
+    "max",
+    "benjamin",
+    "aunty",
+    "grandma",
+    "grandpa",
+    "antonio",
+    "adam",
+    "pedro",
+    "belinda",
+    "miguel",
+    "norbert",
+    "marco",
+)
 _FEMALE = frozenset(["linda", "steph", "aunty", "grandma", "belinda"])
-_WHO = ("The baker", "My sister", "A tall man", "The driver", "Our teacher", "The old captain", "A young nurse",
-        "The farmer", "His uncle", "The singer", "Every child", "The judge")
-_DOES = ("carries", "forgets", "paints", "follows", "watches", "borrows", "repairs", "remembers", "finds", "sells",
-         "describes", "chooses")
-_WHAT = ("a yellow bicycle", "the broken window", "seven small boxes", "an empty bottle", "the wooden bridge",
-         "a quiet garden", "the morning paper", "some fresh bread", "a heavy suitcase", "the longest river",
-         "five green apples", "a silver watch")
-_WHEN = ("before sunrise", "every Thursday", "in the rain", "without a word", "near the station", "after lunch",
-         "behind the house", "once a year", "on the way home", "at the weekend", "under a bright moon", "in winter")
+_WHO = (
+    "The baker",
+    "My sister",
+    "A tall man",
+    "The driver",
+    "Our teacher",
+    "The old captain",
+    "A young nurse",
+    "The farmer",
+    "His uncle",
+    "The singer",
+    "Every child",
+    "The judge",
+)
+_DOES = (
+    "carries",
+    "forgets",
+    "paints",
+    "follows",
+    "watches",
+    "borrows",
+    "repairs",
+    "remembers",
+    "finds",
+    "sells",
+    "describes",
+    "chooses",
+)
+_WHAT = (
+    "a yellow bicycle",
+    "the broken window",
+    "seven small boxes",
+    "an empty bottle",
+    "the wooden bridge",
+    "a quiet garden",
+    "the morning paper",
+    "some fresh bread",
+    "a heavy suitcase",
+    "the longest river",
+    "five green apples",
+    "a silver watch",
+)
+_WHEN = (
+    "before sunrise",
+    "every Thursday",
+    "in the rain",
+    "without a word",
+    "near the station",
+    "after lunch",
+    "behind the house",
+    "once a year",
+    "on the way home",
+    "at the weekend",
+    "under a bright moon",
+    "in winter",
+)
 
 
 @dataclass(frozen=True)
@@ -70,9 +150,17 @@ def voices(count: int, seed: int) -> list[SyntheticVoice]:
     """`count` different voices, each with its own variant while there are enough."""
     rng = np.random.default_rng([seed, 2])
     variants = [_VARIANTS[i % len(_VARIANTS)] for i in rng.permutation(max(count, len(_VARIANTS)))][:count]
-    return [SyntheticVoice(f"synthetic-{i:02d}", variant, int(rng.integers(25, 76)), int(rng.integers(30, 71)),
-                           int(rng.integers(140, 190)), round(float(rng.uniform(0.88, 1.14)), 3))
-            for i, variant in enumerate(variants)]
+    return [
+        SyntheticVoice(
+            f"synthetic-{i:02d}",
+            variant,
+            int(rng.integers(25, 76)),
+            int(rng.integers(30, 71)),
+            int(rng.integers(140, 190)),
+            round(float(rng.uniform(0.88, 1.14)), 3),
+        )
+        for i, variant in enumerate(variants)
+    ]
 
 
 def build(out: Path, *, seed: int, train: int = TRAIN_SPEAKERS, test: int = TEST_SPEAKERS) -> Synthetic:
@@ -105,11 +193,20 @@ def build(out: Path, *, seed: int, train: int = TRAIN_SPEAKERS, test: int = TEST
     (out / "licences").mkdir(exist_ok=True)
     (out / "licences" / "espeak-ng.txt").write_text(
         "The voices were made by espeak-ng (GPL-3.0-or-later, its authors) through the Python package "
-        "espeakng-loader. The sound itself is this program's output.\n", encoding="utf-8")
-    licence = {"package": "espeakng-loader", "version": _version(), "licence": "GPL-3.0-or-later (espeak-ng)",
-               "file": "licences/espeak-ng.txt", "speakers": sorted({u.speaker for own in rows.values() for u in own})}
-    return Synthetic(licence, (*notes, "Synthetic voices show that the machinery works. Nothing can be concluded "
-                                       "about people from them."))
+        "espeakng-loader. The sound itself is this program's output.\n",
+        encoding="utf-8",
+    )
+    licence = {
+        "package": "espeakng-loader",
+        "version": _version(),
+        "licence": "GPL-3.0-or-later (espeak-ng)",
+        "file": "licences/espeak-ng.txt",
+        "speakers": sorted({u.speaker for own in rows.values() for u in own}),
+    }
+    return Synthetic(
+        licence,
+        (*notes, "Synthetic voices show that the machinery works. Nothing can be concluded about people from them."),
+    )
 
 
 def _write(voice: SyntheticVoice, out: Path, library: str, data: str, seed: int, utterances: int) -> list[Utterance]:
@@ -117,9 +214,15 @@ def _write(voice: SyntheticVoice, out: Path, library: str, data: str, seed: int,
     with tempfile.TemporaryDirectory() as folder:
         texts = [_sentence(rng) for _ in range(_SENTENCES_EACH * utterances + _SENTENCES_EACH)]
         paths = [Path(folder) / f"{i:03d}.wav" for i in range(len(texts))]
-        job = {"library": library, "data": data, "voice": f"en+{voice.variant}", "rate": voice.rate,
-               "pitch": voice.pitch, "range": voice.range,
-               "out": [[text, str(path)] for text, path in zip(texts, paths, strict=True)]}
+        job = {
+            "library": library,
+            "data": data,
+            "voice": f"en+{voice.variant}",
+            "rate": voice.rate,
+            "pitch": voice.pitch,
+            "range": voice.range,
+            "out": [[text, str(path)] for text, path in zip(texts, paths, strict=True)],
+        }
         _speak(job)
         clips = [Clip(path.name, _shifted(path, voice.stretch), ("espeak-ng",)) for path in paths]
     joined = join([clip for clip in clips if len(clip.samples)], rng)[:utterances]
@@ -129,9 +232,22 @@ def _write(voice: SyntheticVoice, out: Path, library: str, data: str, seed: int,
         path = out / voice.name / f"{name}.flac"
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(str(path), samples, SAMPLE_RATE, subtype="PCM_16")
-        rows.append(Utterance(name, voice.name, path, "espeak-ng", round(len(samples) / SAMPLE_RATE, 3), voice.gender,
-                              extra=(("family", "espeak-ng"), ("package", "espeak-ng"), ("bandwidth", "16k"),
-                                     ("clips", str(len(parts))))))
+        rows.append(
+            Utterance(
+                name,
+                voice.name,
+                path,
+                "espeak-ng",
+                round(len(samples) / SAMPLE_RATE, 3),
+                voice.gender,
+                extra=(
+                    ("family", "espeak-ng"),
+                    ("package", "espeak-ng"),
+                    ("bandwidth", "16k"),
+                    ("clips", str(len(parts))),
+                ),
+            )
+        )
     if len(rows) < 4:
         raise ShortvoxError(f"espeak-ng gave only {len(rows)} utterances")
     return rows
@@ -143,8 +259,15 @@ def _sentence(rng: np.random.Generator) -> str:
 
 def _speak(job: dict[str, Any]) -> None:
     try:
-        done = subprocess.run([sys.executable, "-m", "shortvox.demo.espeak"], input=json.dumps(job), text=True,
-                              errors="replace", capture_output=True, timeout=300, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "shortvox.demo.espeak"],
+            input=json.dumps(job),
+            text=True,
+            errors="replace",
+            capture_output=True,
+            timeout=300,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         raise ShortvoxError("espeak-ng did not finish within 300 s") from None
     if done.returncode:

@@ -57,8 +57,10 @@ def prepare_demo_voices(folder: Path, *, seed: int = 0, only_synthetic: bool = F
         shutil.rmtree(folder / part, ignore_errors=True)
         (building / part).replace(folder / part)
     building.rmdir()
-    write_json(folder / _MARK, {"request": request, "synthetic": made.synthetic, "licences": made.licences,
-                                "notes": made.notes})
+    write_json(
+        folder / _MARK,
+        {"request": request, "synthetic": made.synthetic, "licences": made.licences, "notes": made.notes},
+    )
     return DemoVoices(folder / "train", folder / "test", made.synthetic, tuple(made.licences), tuple(made.notes))
 
 
@@ -90,8 +92,9 @@ def _read_mark(folder: Path, request: dict[str, Any]) -> DemoVoices | None:
     try:
         found = json.loads((folder / _MARK).read_text(encoding="utf-8"))
         same = found["request"] == request
-        voices = DemoVoices(folder / "train", folder / "test", bool(found["synthetic"]), tuple(found["licences"]),
-                            tuple(found["notes"]))
+        voices = DemoVoices(
+            folder / "train", folder / "test", bool(found["synthetic"]), tuple(found["licences"]), tuple(found["notes"])
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
     whole = all((part / "manifest.csv").is_file() for part in (voices.train, voices.test))

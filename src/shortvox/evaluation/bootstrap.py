@@ -103,8 +103,10 @@ def draw_speakers(
     wrong = np.flatnonzero((first == second) != label)
     if len(wrong):
         row = int(wrong[0])
-        raise ScoreError(f"trial {row + 1}: label {int(label[row])} contradicts its speakers "
-                         f"{names[first[row]]} and {names[second[row]]}; correct one of them")
+        raise ScoreError(
+            f"trial {row + 1}: label {int(label[row])} contradicts its speakers "
+            f"{names[first[row]]} and {names[second[row]]}; correct one of them"
+        )
     sides = np.sort(np.stack([first, second])[:, ~label], axis=0)
     keys, pair = np.unique(sides[0] * len(names) + sides[1], return_inverse=True)
     pairs = np.stack(np.divmod(keys, len(names)))

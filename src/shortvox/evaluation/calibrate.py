@@ -73,15 +73,15 @@ def calibrated(
     wanted = set(settings.names())
     if validation is not None and not all(wanted <= set(fitted.get(name, ())) for name in settings.protocols):
         found = calibrate(model, validation, settings, scoring=scoring, cohort=cohort, cache=cache)
-        found["protocols"] = {**fitted, **{name: {**fitted.get(name, {}), **lengths}
-                                           for name, lengths in found["protocols"].items()}}
+        found["protocols"] = {
+            **fitted,
+            **{name: {**fitted.get(name, {}), **lengths} for name, lengths in found["protocols"].items()},
+        }
         write_json(path, found)
     return replace(model, calibration=found)
 
 
-def calibration_for(
-    model: SpeakerModel, protocol_name: str, length: str, variant: str = ""
-) -> Calibration | None:
+def calibration_for(model: SpeakerModel, protocol_name: str, length: str, variant: str = "") -> Calibration | None:
     """The model's calibration for the protocol at the nearest length it was fitted for.
 
     None without any, and where it was fitted for another way of scoring than `variant`.

@@ -15,8 +15,10 @@ from shortvox.models.embedding import Crop, centre, whole
 from shortvox.scoring.transforms import unit_length
 from shortvox.training.data import TrainingData
 
-NO_COHORT = ("scoring: score normalisation and transforms need a cohort, speech of speakers who are in no trial; name "
-             "it with --cohort DIR")
+NO_COHORT = (
+    "scoring: score normalisation and transforms need a cohort, speech of speakers who are in no trial; name "
+    "it with --cohort DIR"
+)
 FEWEST_SPEAKERS = 2  # a standard deviation over fewer says nothing
 
 
@@ -70,8 +72,9 @@ def refuse_overlap(first: Corpus, second: Corpus, sides: str) -> None:
     """
     both = set(map(first.plain, first.speakers)) & set(map(second.plain, second.speakers))
     if both:
-        raise CorpusError(f"speaker '{min(both)}' is {sides}; leave out one side, or rename the speaker if these are "
-                          "two people")
+        raise CorpusError(
+            f"speaker '{min(both)}' is {sides}; leave out one side, or rename the speaker if these are two people"
+        )
     files = {u.path.resolve() for u in first.utterances} & {u.path.resolve() for u in second.utterances}
     if files:
         raise CorpusError(f"{min(files)} is {sides}; give each recording to one side")

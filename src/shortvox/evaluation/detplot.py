@@ -24,8 +24,7 @@ def write_det(scores: np.ndarray, labels: np.ndarray, path: Path) -> None:
     axes.plot([low, high], [low, high], color="0.8", linewidth=0.8, zorder=0)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks(ndtri(TICKS), [f"{100 * tick:g}" for tick in TICKS])
-    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal",
-             xlabel="false alarm rate, %", ylabel="miss rate, %")
+    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="false alarm rate, %", ylabel="miss rate, %")
     axes.grid(color="0.9")
     axes.legend()
     write_atomic(path, lambda temporary: figure.savefig(temporary, format="svg"))

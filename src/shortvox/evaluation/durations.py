@@ -58,8 +58,10 @@ class ScoreSet:
         optional = (self.calibrations, self.band_limited)
         per_seed = [self.seeds, *(part for part in optional if part is not None)]
         if any(len(part) != len(self.scores) for part in per_seed):
-            raise ScoreError(f"scores of {len(self.scores)} training seeds need as many seed numbers, "
-                             "calibrations and band-limited scores")
+            raise ScoreError(
+                f"scores of {len(self.scores)} training seeds need as many seed numbers, "
+                "calibrations and band-limited scores"
+            )
 
     def where(self, mask: np.ndarray) -> ScoreSet:
         """Only the trials that a (n_trials,) bool mask keeps; the spread, known for all of them only, is None."""
@@ -88,8 +90,9 @@ class TrialSetup:
     def resampling(self) -> SpeakerResampling:
         """The shared table of counts, drawn once."""
         names = np.asarray(self.speakers, dtype=str)
-        return draw_speakers(names[self.trials.enrol], names[self.trials.test], self.trials.label,
-                             draws=self.draws, seed=self.seed)
+        return draw_speakers(
+            names[self.trials.enrol], names[self.trials.test], self.trials.label, draws=self.draws, seed=self.seed
+        )
 
     @property
     def cropped_sides(self) -> tuple[np.ndarray, ...]:
@@ -120,12 +123,16 @@ class DurationGrid:
         for a, b in combinations(self.lengths, 2) if pairs is None else pairs:
             for length in (name for name in self.lengths[a] if name in self.lengths[b]):
                 differences = self.eer_draws[a][length] - self.eer_draws[b][length]
-                rows.append({
-                    "a": a, "b": b, "length": length,
-                    "difference": self.lengths[a][length]["eer"] - self.lengths[b][length]["eer"],
-                    "interval": list(interval(differences)),
-                    "p": p_value(differences),
-                })
+                rows.append(
+                    {
+                        "a": a,
+                        "b": b,
+                        "length": length,
+                        "difference": self.lengths[a][length]["eer"] - self.lengths[b][length]["eer"],
+                        "interval": list(interval(differences)),
+                        "p": p_value(differences),
+                    }
+                )
         for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
             row["p_holm"] = adjusted
             row["significant"] = bool(adjusted <= SIGNIFICANT and not self.indicative)
@@ -177,8 +184,7 @@ def length_figures(
     """
     trials = setup.trials
     draws = bootstrapped(scores, setup) if draws is None else draws
-    seeds = [_seed_figures(seed, crops, trials.label)
-             for seed, crops in zip(scores.seeds, scores.scores, strict=True)]
+    seeds = [_seed_figures(seed, crops, trials.label) for seed, crops in zip(scores.seeds, scores.scores, strict=True)]
     means = {str(p): float(np.mean([one["min_dcf"][str(p)] for one in seeds])) for p in metrics.P_TARGETS}
     return {
         "eer": float(np.mean([one["eer"] for one in seeds])),
@@ -194,8 +200,9 @@ def length_figures(
         "spread_degrees": scores.spread_degrees,
         "det": [list(point) for point in metrics.det_points(scores.scores[0][0], trials.label)],
         "same_family": _same_family(scores, setup),
-        "band_limited": None if scores.band_limited is None else {
-            "eer": _mean(scores.band_limited, lambda one: metrics.eer(one, trials.label))},
+        "band_limited": None
+        if scores.band_limited is None
+        else {"eer": _mean(scores.band_limited, lambda one: metrics.eer(one, trials.label))},
     }
 
 
@@ -217,8 +224,10 @@ def by_column(
         counts = {"n_target": n_target, "n_nontarget": int(mask.sum()) - n_target}
         grid = None
         if all(counts.values()):
-            kept = {name: {length: scores.where(mask) for length, scores in by_length.items()}
-                    for name, by_length in systems.items()}
+            kept = {
+                name: {length: scores.where(mask) for length, scores in by_length.items()}
+                for name, by_length in systems.items()
+            }
             lengths = duration_grid(kept, setup.where(mask)).lengths
             grid = {name: {"lengths": figures} for name, figures in lengths.items()}
         result[str(value)] = {**counts, "systems": grid}
@@ -235,10 +244,11 @@ def _seed_figures(seed: int, crops: tuple[np.ndarray, ...], label: np.ndarray) -
 def _calibrated_figures(scores: ScoreSet, label: np.ndarray) -> dict[str, Any]:
     if scores.calibrations is None:
         return {"act_dcf": {str(p): None for p in metrics.P_TARGETS}, "cllr": None}
-    llrs = tuple(tuple(calibration.apply(one) for one in crops)
-                 for calibration, crops in zip(scores.calibrations, scores.scores, strict=True))
-    costs = {str(p): _mean(llrs, partial(metrics.act_dcf, labels=label, p_target=p))
-             for p in metrics.P_TARGETS}
+    llrs = tuple(
+        tuple(calibration.apply(one) for one in crops)
+        for calibration, crops in zip(scores.calibrations, scores.scores, strict=True)
+    )
+    costs = {str(p): _mean(llrs, partial(metrics.act_dcf, labels=label, p_target=p)) for p in metrics.P_TARGETS}
     return {"act_dcf": costs, "cllr": _mean(llrs, lambda one: metrics.cllr(one, label))}
 
 

@@ -71,7 +71,10 @@ def evaluate(
             protocol[name],
             {system: {**systems[system].facts, **own[name]} for system, own in facts.items()},
             {system: own[name] for system, own in scored.items()},
-            test, settings, pairs, by,
+            test,
+            settings,
+            pairs,
+            by,
         )
         for name in settings.protocols
     }
@@ -91,10 +94,17 @@ def _scores_of(
     for number, model in enumerate(system.models, start=1):
         title = f"Embedding {name}" + (f", {number} of {len(system.models)}" if len(system.models) > 1 else "")
         scorer = make_scorer(model, scoring, test, settings, cohort=cohort, cache=cache, title=title)
-        facts = facts or {how: {"scoring": scorer.facts(), "voiceless": _voiceless(scorer, protocol[how])}
-                          for how in settings.protocols}
-        parts.append({(how, length): _seed_scores(scorer, protocol[how], length)
-                      for how in settings.protocols for length in settings.names()})
+        facts = facts or {
+            how: {"scoring": scorer.facts(), "voiceless": _voiceless(scorer, protocol[how])}
+            for how in settings.protocols
+        }
+        parts.append(
+            {
+                (how, length): _seed_scores(scorer, protocol[how], length)
+                for how in settings.protocols
+                for length in settings.names()
+            }
+        )
     result: Scores = {how: {} for how in settings.protocols}
     for how, length in parts[0]:
         seeds = [part[how, length] for part in parts]

@@ -67,17 +67,13 @@ def eer(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = Non
     return float(roc(scores, labels, weights).eer())
 
 
-def min_dcf(
-    scores: np.ndarray, labels: np.ndarray, p_target: float = 0.05, weights: np.ndarray | None = None
-) -> float:
+def min_dcf(scores: np.ndarray, labels: np.ndarray, p_target: float = 0.05, weights: np.ndarray | None = None) -> float:
     """Minimum detection cost, C_miss = C_fa = 1, normalised by min(p, 1 - p): never above 1."""
     _check_prior(p_target)
     return float(roc(scores, labels, weights).min_dcf(p_target))
 
 
-def act_dcf(
-    llrs: np.ndarray, labels: np.ndarray, p_target: float = 0.05, weights: np.ndarray | None = None
-) -> float:
+def act_dcf(llrs: np.ndarray, labels: np.ndarray, p_target: float = 0.05, weights: np.ndarray | None = None) -> float:
     """Detection cost when accepting from Bayes' threshold on the likelihood ratio upwards, normalised.
 
     Reads scores as calibrated natural-log likelihood ratios; it can exceed 1 when they are not.

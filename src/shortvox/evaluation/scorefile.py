@@ -17,8 +17,16 @@ from shortvox.evaluation.trials import Trials
 from shortvox.files import write_atomic, write_text
 
 COLUMNS = ("enrol", "test", "score", "label")
-LABELS = {"1": True, "0": False, "target": True, "nontarget": False,
-          "true": True, "false": False, "1.0": True, "0.0": False}  # as Parquet has booleans and floats
+LABELS = {
+    "1": True,
+    "0": False,
+    "target": True,
+    "nontarget": False,
+    "true": True,
+    "false": False,
+    "1.0": True,
+    "0.0": False,
+}  # as Parquet has booleans and floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +45,12 @@ class ScoreTable:
     def of(cls, trials: Trials, corpus: Corpus, scores: np.ndarray) -> ScoreTable:
         """The scores (n_trials,) of a trial list, with the corpus's utterance ids."""
         ids = [utterance.id for utterance in corpus.utterances]
-        return cls(tuple(ids[i] for i in trials.enrol), tuple(ids[i] for i in trials.test),
-                   np.asarray(scores, dtype=np.float64), trials.label)
+        return cls(
+            tuple(ids[i] for i in trials.enrol),
+            tuple(ids[i] for i in trials.test),
+            np.asarray(scores, dtype=np.float64),
+            trials.label,
+        )
 
 
 def read_scores(path: Path) -> ScoreTable:
@@ -53,8 +65,10 @@ def read_scores(path: Path) -> ScoreTable:
             is_parquet = handle.read(4) == b"PAR1"
         return _read_parquet(path) if is_parquet else _read_text(path)
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-        raise ScoreError(f"{path}: cannot be read ({str(error).splitlines()[0]}); expected TSV with "
-                         f"the header {' '.join(COLUMNS)}, or Parquet") from error
+        raise ScoreError(
+            f"{path}: cannot be read ({str(error).splitlines()[0]}); expected TSV with "
+            f"the header {' '.join(COLUMNS)}, or Parquet"
+        ) from error
 
 
 def write_scores(path: Path, table: ScoreTable) -> None:
@@ -141,8 +155,9 @@ def _table(columns: list[list[Any]], path: Path, row_number: Callable[[int], int
             try:
                 values.append(read(cell))
             except (TypeError, ValueError, KeyError):
-                raise ScoreError(f"{path}: row {row_number(row)}: column {name} has {cell!r}; "
-                                 f"expected {expected}") from None
+                raise ScoreError(
+                    f"{path}: row {row_number(row)}: column {name} has {cell!r}; expected {expected}"
+                ) from None
         return values
 
     return ScoreTable(

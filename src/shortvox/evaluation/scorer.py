@@ -55,8 +55,7 @@ class Scorer:
         found = self.vectors[changed]
         by_view = zip(*(self.hearing.pieces(crop) for crop in crops), strict=True)
         return [
-            found.of(piece for own in pieces for piece in own).reshape(len(pieces), -1, found.dim)
-            for pieces in by_view
+            found.of(piece for own in pieces for piece in own).reshape(len(pieces), -1, found.dim) for pieces in by_view
         ]
 
     def points(self, crops: Iterable[Crop]) -> np.ndarray:
@@ -132,8 +131,13 @@ class Needs:
 
     @classmethod
     def of(
-        cls, scoring: ScoringSettings, hear: Hearing, test: TestSet, settings: TestSettings,
-        protocols: Sequence[str], cohort: Cohort | None,
+        cls,
+        scoring: ScoringSettings,
+        hear: Hearing,
+        test: TestSet,
+        settings: TestSettings,
+        protocols: Sequence[str],
+        cohort: Cohort | None,
     ) -> Needs:
         repeat = scoring.short_files == "repeat"
         whole = {"none": test.crops(settings, protocols, repeat=repeat)}
@@ -176,8 +180,17 @@ def make_scorer(
 
         def embedded(data: TrainingData, crops: list[Crop], changed: str = "none") -> Embeddings:
             store = heard_store(data, scoring)
-            return embed(listener, data.corpus, store, crops, changed=changed, hearing=hear, context=scoring.context,
-                         cache=cache, on_batch=lambda done: bar.advance(task, done))
+            return embed(
+                listener,
+                data.corpus,
+                store,
+                crops,
+                changed=changed,
+                hearing=hear,
+                context=scoring.context,
+                cache=cache,
+                on_batch=lambda done: bar.advance(task, done),
+            )
 
         vectors = {}
         for changed, crops in needs.whole.items():
@@ -204,5 +217,6 @@ def with_front_end(model: SpeakerModel, changes: FrontEndChanges) -> SpeakerMode
         return model
     frontend = model.settings.frontend.model_copy(update=named)
     device = next(model.backbone.parameters()).device
-    return replace(model, settings=model.settings.model_copy(update={"frontend": frontend}),
-                   frontend=FrontEnd(frontend).to(device))
+    return replace(
+        model, settings=model.settings.model_copy(update={"frontend": frontend}), frontend=FrontEnd(frontend).to(device)
+    )

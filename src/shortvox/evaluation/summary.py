@@ -20,10 +20,14 @@ from shortvox.evaluation.bootstrap import (
 )
 from shortvox.evaluation.scorefile import ScoreTable
 
-RAW_SCORES = ("all scores lie in [-1, 1], like cosines: act_dcf and cllr read scores as natural-log "
-              "likelihood ratios, so calibrate first or leave them aside")
-NO_SPEAKERS = ("speakers are unknown, so intervals resample trials as if they were independent and come out "
-               "too narrow: name the speakers with --speakers FILE")
+RAW_SCORES = (
+    "all scores lie in [-1, 1], like cosines: act_dcf and cllr read scores as natural-log "
+    "likelihood ratios, so calibrate first or leave them aside"
+)
+NO_SPEAKERS = (
+    "speakers are unknown, so intervals resample trials as if they were independent and come out "
+    "too narrow: name the speakers with --speakers FILE"
+)
 
 
 def score_figures(

@@ -69,6 +69,4 @@ class TestSet:
 
     def short(self, lengths: Sequence[str]) -> dict[str, np.ndarray]:
         """For each length that crops: which utterances are shorter than it."""
-        return {
-            length: self.data.store.lengths < length_samples(length) for length in lengths if length != FULL
-        }
+        return {length: self.data.store.lengths < length_samples(length) for length in lengths if length != FULL}

@@ -29,8 +29,10 @@ class Trials:
     def __post_init__(self) -> None:
         for side, name in ((self.label, "target"), (~self.label, "non-target")):
             if not side.any():
-                raise ScoreError(f"{self.note or 'trials'}: no {name} trials among {len(self)}; "
-                                 "an error rate needs both targets and non-targets")
+                raise ScoreError(
+                    f"{self.note or 'trials'}: no {name} trials among {len(self)}; "
+                    "an error rate needs both targets and non-targets"
+                )
 
     def __len__(self) -> int:
         return len(self.label)
@@ -68,12 +70,16 @@ def read_trials(path: Path, corpus: Corpus) -> Trials:
         for name in names:
             found = position.get(name, position.get(_without_suffix(name)))
             if found is None:
-                raise CorpusError(f"{path}: row {number}: utterance {name!r} is not in {corpus.root} "
-                                  "(or fits several there); check the list against the manifest")
+                raise CorpusError(
+                    f"{path}: row {number}: utterance {name!r} is not in {corpus.root} "
+                    "(or fits several there); check the list against the manifest"
+                )
             pair.append(found)
         if (speakers[pair[0]] == speakers[pair[1]]) != is_target:
-            raise CorpusError(f"{path}: row {number}: label {int(is_target)} contradicts the "
-                              f"manifest's speakers {speakers[pair[0]]!r} and {speakers[pair[1]]!r}")
+            raise CorpusError(
+                f"{path}: row {number}: label {int(is_target)} contradicts the "
+                f"manifest's speakers {speakers[pair[0]]!r} and {speakers[pair[1]]!r}"
+            )
         enrol.append(pair[0])
         test.append(pair[1])
         label.append(is_target)
@@ -90,9 +96,7 @@ def named_in(trials: Path, corpus: Corpus) -> Corpus:
     return corpus.select(lambda u: u.id in used)
 
 
-def make_trials(
-    corpus: Corpus, *, seed: int = 0, max_nontarget: int = 40_000, same_gender: bool = False
-) -> Trials:
+def make_trials(corpus: Corpus, *, seed: int = 0, max_nontarget: int = 40_000, same_gender: bool = False) -> Trials:
     """All ordered pairs of different utterances, the non-targets capped by a seeded draw without replacement.
 
     A target pair within one session is left out for a speaker who has several sessions, because it would
@@ -103,8 +107,10 @@ def make_trials(
     genders = np.array([utterance.gender for utterance in corpus.utterances], dtype=str)
     if same_gender and (genders == "").any():
         first = corpus.utterances[int(np.argmax(genders == ""))].id
-        raise CorpusError(f"corpus {corpus.name!r}: {(genders == '').sum()} utterances have no gender (first "
-                          f"{first!r}); fill the manifest's gender column or drop same-gender trials")
+        raise CorpusError(
+            f"corpus {corpus.name!r}: {(genders == '').sum()} utterances have no gender (first "
+            f"{first!r}); fill the manifest's gender column or drop same-gender trials"
+        )
     speakers = corpus.by_speaker().values()
     targets = [pair for positions in speakers for pair in _target_pairs(corpus, positions)]
     target = np.array(targets, dtype=np.int64).reshape(-1, 2)
@@ -112,8 +118,10 @@ def make_trials(
     nontarget, total = _nontarget_pairs(corpus, group, max_nontarget, np.random.default_rng(seed))
     pairs = np.concatenate([target, nontarget])
     capped = f", a draw of {len(nontarget)} (seed {seed})" if total > len(nontarget) else ""
-    note = (f"all ordered pairs of different utterances: {len(target)} targets, {total} non-targets{capped}"
-            f"{', same gender only' if same_gender else ''}")
+    note = (
+        f"all ordered pairs of different utterances: {len(target)} targets, {total} non-targets{capped}"
+        f"{', same gender only' if same_gender else ''}"
+    )
     return Trials(pairs[:, 0], pairs[:, 1], np.arange(len(pairs)) < len(target), note)
 
 
@@ -126,9 +134,7 @@ def _target_pairs(corpus: Corpus, positions: tuple[int, ...]) -> Iterator[tuple[
                 yield a, b
 
 
-def _nontarget_pairs(
-    corpus: Corpus, group: np.ndarray, most: int, rng: np.random.Generator
-) -> tuple[np.ndarray, int]:
+def _nontarget_pairs(corpus: Corpus, group: np.ndarray, most: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
     """Pairs (k, 2) of different speakers within a group, k at most `most`, and how many there are in all.
 
     With utterances ordered by group and speaker, the partners of each are its group's block without its
@@ -163,17 +169,20 @@ def _parse_rows(rows: list[str], path: Path) -> Iterator[tuple[int, bool, tuple[
         if not fields:
             continue
         if len(fields) != 3:
-            raise CorpusError(f"{path}: row {number}: {len(fields)} fields; expected `1 enrol test` or "
-                              "`enrol test target`")
+            raise CorpusError(
+                f"{path}: row {number}: {len(fields)} fields; expected `1 enrol test` or `enrol test target`"
+            )
         if kaldi is None:
             kaldi = fields[2] in KALDI_LABELS
         labels, mark, names = (
-            (KALDI_LABELS, fields[2], (fields[0], fields[1])) if kaldi
+            (KALDI_LABELS, fields[2], (fields[0], fields[1]))
+            if kaldi
             else (VOXCELEB_LABELS, fields[0], (fields[1], fields[2]))
         )
         if mark not in labels:
-            raise CorpusError(f"{path}: row {number}: label {mark!r} in column {3 if kaldi else 1}; expected "
-                              f"{' or '.join(labels)}")
+            raise CorpusError(
+                f"{path}: row {number}: label {mark!r} in column {3 if kaldi else 1}; expected {' or '.join(labels)}"
+            )
         yield number, labels[mark], names
 
 

@@ -38,8 +38,10 @@ class Prototypical(nn.Module):
         speakers, counts = torch.unique(labels, return_counts=True)
         each = int(counts[0])
         if each < 2 or bool((counts != each).any()):
-            raise ValueError("the angular prototypical loss needs the same number of utterances, two or more, of every "
-                             "speaker in a batch; set sampler=balanced")
+            raise ValueError(
+                "the angular prototypical loss needs the same number of utterances, two or more, of every "
+                "speaker in a batch; set sampler=balanced"
+            )
         grouped = embeddings[order].unflatten(0, (len(speakers), each))
         queries, prototypes = (functional.normalize(part) for part in (grouped[:, 0], grouped[:, 1:].mean(dim=1)))
         logits = self.scale.clamp_min(SMALLEST_SCALE) * queries @ prototypes.T + self.offset

@@ -32,9 +32,7 @@ class SeRes2Block(nn.Module):
         group = channels // scale
         self.scale = scale
         self.reduce = TdnnBlock(channels, channels)
-        self.res2 = nn.ModuleList(
-            TdnnBlock(group, group, width=3, dilation=dilation) for _ in range(scale - 1)
-        )
+        self.res2 = nn.ModuleList(TdnnBlock(group, group, width=3, dilation=dilation) for _ in range(scale - 1))
         self.expand = TdnnBlock(channels, channels)
         self.excitation = SqueezeExcitation(channels, bottleneck=bottleneck)
 

@@ -14,8 +14,9 @@ def segment_starts(total: int, segment: int, overlap: float = 0.0) -> tuple[int,
     overlap outside [0, 1).
     """
     if total < 1 or segment < 1 or not 0 <= overlap < 1:
-        raise ValueError(f"total {total}, segment {segment} and overlap {overlap}: lengths count from one, overlap is "
-                         "in [0, 1)")
+        raise ValueError(
+            f"total {total}, segment {segment} and overlap {overlap}: lengths count from one, overlap is in [0, 1)"
+        )
     if total <= segment:
         return (0,)
     step = max(segment - floor(overlap * segment + 1e-9), 1)  # 0.29 * 100 is a hair below 29 in floating point

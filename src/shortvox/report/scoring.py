@@ -38,11 +38,16 @@ def voiceless_points(views: Sequence[View]) -> list[str]:
     for view in views:
         for name in view.systems:
             counts: Mapping[str, Any] = view.system(name).get("voiceless") or {}
-            some = [f"{count['voiceless']} of {count['crops']} at {length_label(length)}"
-                    for length, count in counts.items() if count.get("voiceless")]
+            some = [
+                f"{count['voiceless']} of {count['crops']} at {length_label(length)}"
+                for length, count in counts.items()
+                if count.get("voiceless")
+            ]
             if some:
-                points.append(f"{view.label}: the VAD found no speech in some crops of {name} ({'; '.join(some)}), "
-                              "which were scored on all their frames.")
+                points.append(
+                    f"{view.label}: the VAD found no speech in some crops of {name} ({'; '.join(some)}), "
+                    "which were scored on all their frames."
+                )
     return points
 
 

@@ -32,8 +32,10 @@ def checked_scores(
     labels = np.asarray(labels, dtype=bool)
     weights = np.ones(scores.shape) if weights is None else np.asarray(weights, dtype=np.float64)
     if scores.ndim != 1 or scores.shape != labels.shape or scores.shape != weights.shape:
-        raise ScoreError(f"scores {scores.shape}, labels {labels.shape} and weights {weights.shape} must be "
-                         "one list each, of the same length")
+        raise ScoreError(
+            f"scores {scores.shape}, labels {labels.shape} and weights {weights.shape} must be "
+            "one list each, of the same length"
+        )
     finite = np.isfinite(scores)
     if not finite.all():
         row = int(np.argmin(finite))
@@ -90,8 +92,9 @@ def fit_calibration(
     centre, width = scores.mean(), scores.std() or 1.0
     design = np.stack([(scores - centre) / width, np.ones_like(scores)])  # (2, n)
     prior = logit(p_target)
-    mass = np.where(labels, p_target * weights / weights[labels].sum(),
-                    (1 - p_target) * weights / weights[~labels].sum())
+    mass = np.where(
+        labels, p_target * weights / weights[labels].sum(), (1 - p_target) * weights / weights[~labels].sum()
+    )
     sign = np.where(labels, 1.0, -1.0)
     ridge = np.array([RIDGE, 0.0])
 

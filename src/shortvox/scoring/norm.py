@@ -92,8 +92,7 @@ def keep(scores: np.ndarray, enrol: Side, test: Side, rows: Rows) -> np.ndarray:
 
 def own_statistics(scores: np.ndarray, enrol: Side, test: Side, rows: Rows) -> np.ndarray:
     """Both utterances' statistics are over their own N."""
-    normalised = [(scores - mean[row]) / sd[row]
-                  for (mean, sd), row in ((enrol.own, rows[0]), (test.own, rows[1]))]
+    normalised = [(scores - mean[row]) / sd[row] for (mean, sd), row in ((enrol.own, rows[0]), (test.own, rows[1]))]
     return (normalised[0] + normalised[1]) / 2
 
 

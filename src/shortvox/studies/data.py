@@ -63,15 +63,19 @@ class DataSource:
         if held == self.validation_speakers:
             return None
         calibration = "" if held else " Without any, figures that need calibration are missing."
-        return (f"{self.validation_speakers} validation speakers were asked for and {held} held out: at least "
-                f"{FEWEST_VALIDATION_SPEAKERS}, at most a quarter of the training speakers, and only such as have two "
-                f"utterances.{calibration}")
+        return (
+            f"{self.validation_speakers} validation speakers were asked for and {held} held out: at least "
+            f"{FEWEST_VALIDATION_SPEAKERS}, at most a quarter of the training speakers, and only such as have two "
+            f"utterances.{calibration}"
+        )
 
     def _split(self, corpus: Corpus) -> tuple[Corpus, Corpus]:
         if self.test_speakers is None:
             if len(corpus.speakers) < 2 + FEWEST_TEST_SPEAKERS:
-                raise CorpusError(f"{corpus.name}: {len(corpus.speakers)} speakers; a study needs at least two to "
-                                  "train on and two to test on")
+                raise CorpusError(
+                    f"{corpus.name}: {len(corpus.speakers)} speakers; a study needs at least two to "
+                    "train on and two to test on"
+                )
             return hold_out(corpus, fraction=max(self.share, FEWEST_TEST_SPEAKERS / len(corpus.speakers)))
         return split_speakers(corpus, read_speakers(self.test_speakers))
 

@@ -44,15 +44,23 @@ def study_results(
     def scored(name: str) -> System:
         trained, scoring = study.trained(name), study.scoring(name)
         fitted = tuple(
-            calibrated(models[trained, seed], folders[trained, seed], scoring, study.settings.test,
-                       validation=data.validation, cohort=data.train, cache=cache)
+            calibrated(
+                models[trained, seed],
+                folders[trained, seed],
+                scoring,
+                study.settings.test,
+                validation=data.validation,
+                cohort=data.train,
+                cache=cache,
+            )
             for seed in seeds
         )
         return System(fitted, tuple(seeds), _facts(study, name, models, histories), scoring)
 
     systems = {name: scored(name) for name in study.settings.systems}
-    tested = evaluate(systems, test, study.settings.test, cohort=data.train, cache=cache, pairs=study.settings.compare,
-                      scores=scores)
+    tested = evaluate(
+        systems, test, study.settings.test, cohort=data.train, cache=cache, pairs=study.settings.compare, scores=scores
+    )
     sides = {"train": data.train, "validation": data.validation, "test": data.test}
     settings = study.settings.model_dump(mode="json", exclude={"notes_table"})
     table = study.settings.notes_table

@@ -111,8 +111,12 @@ def plan(study: Study, run: StudyRun, corpus: str) -> list[Step]:
             own = study.settings.systems[name]
             settings = study.training(name, seed, {needed: by_system[needed].folder for needed in own.needs})
             settings = settings.model_copy(update={"threads": settings.threads or share})
-            key = step_key(settings, corpus, parent=by_system[own.start].key if own.start else None,
-                           teachers={teacher: by_system[system].key for teacher, system in own.teachers.items()})
+            key = step_key(
+                settings,
+                corpus,
+                parent=by_system[own.start].key if own.start else None,
+                teachers={teacher: by_system[system].key for teacher, system in own.teachers.items()},
+            )
             by_system[name] = Step(
                 system=name,
                 seed=seed,

@@ -82,8 +82,14 @@ def do_step(step: Step, report: OnStep) -> None:
     test = step.source.test_set(data, test_settings)
     report(settings.steps, settings.steps, "embedding the test crops")
     for scoring in step.scorings:
-        make_scorer(model, parse(ScoringSettings, scoring, step.system), test, test_settings, cohort=data.train,
-                    cache=step.cache)
+        make_scorer(
+            model,
+            parse(ScoringSettings, scoring, step.system),
+            test,
+            test_settings,
+            cohort=data.train,
+            cache=step.cache,
+        )
     shutil.rmtree(step.folder / "checkpoints", ignore_errors=True)
     write_json(step.folder / "step.json", {"system": step.system, "seed": step.seed, "key": step.key})
 

@@ -45,13 +45,16 @@ class SystemSettings(Settings):
         if self.of is None:
             missing = [key for key in ("steps", "crop") if getattr(self, key) is None]
             if missing:
-                raise ValueError(f"{missing[0]} is missing; a system needs steps and crop, or `of` and the name of the "
-                                 "system whose models it tests")
+                raise ValueError(
+                    f"{missing[0]} is missing; a system needs steps and crop, or `of` and the name of the "
+                    "system whose models it tests"
+                )
             return self
         training = self.model_fields_set - {"of", "scoring", "about"}
         if training:
-            raise ValueError(f"{min(training)}: a system with `of` is only tested; give it `scoring` and `about`, or "
-                             "leave `of` out")
+            raise ValueError(
+                f"{min(training)}: a system with `of` is only tested; give it `scoring` and `about`, or leave `of` out"
+            )
         return self
 
 
@@ -102,11 +105,16 @@ class StudySettings(Settings):
     def _tests_trained(self) -> StudySettings:
         trained = [name for name, system in self.systems.items() if system.of is None]
         for name, system in self.systems.items():
-            for key, other in (("of", system.of), ("start", system.start), *(
-                    (f"teachers.{teacher}", taught_by) for teacher, taught_by in system.teachers.items())):
+            for key, other in (
+                ("of", system.of),
+                ("start", system.start),
+                *((f"teachers.{teacher}", taught_by) for teacher, taught_by in system.teachers.items()),
+            ):
                 if other in self.systems and other not in trained:
-                    raise ValueError(f"systems.{name}.{key}: '{other}' is only tested; name the system that it tests, "
-                                     f"'{self.systems[other].of}'")
+                    raise ValueError(
+                        f"systems.{name}.{key}: '{other}' is only tested; name the system that it tests, "
+                        f"'{self.systems[other].of}'"
+                    )
             if system.of is not None and system.of not in self.systems:
                 raise ValueError(f"systems.{name}.of: no system '{system.of}'{nearest_name(system.of, trained)}")
         return self
@@ -129,8 +137,10 @@ class Study:
             elif term in self.settings.budget:
                 total += self.settings.budget[term]
             else:
-                raise ConfigError(f"study {self.name}: systems.{system}.steps: '{term}' is no number and not in budget"
-                                  f"{nearest_name(term, self.settings.budget)}")
+                raise ConfigError(
+                    f"study {self.name}: systems.{system}.steps: '{term}' is no number and not in budget"
+                    f"{nearest_name(term, self.settings.budget)}"
+                )
         return total
 
     def total_steps(self, system: str) -> int:
@@ -184,8 +194,10 @@ class Study:
             "begin": self.total_steps(own.start) if own.start else 0,  # not over again what it heard before
             "crop": own.crop,
         }
-        models = {f"teachers.{name}.model": (folders or {}).get(taught_by, Path(taught_by))
-                  for name, taught_by in own.teachers.items()}
+        models = {
+            f"teachers.{name}.model": (folders or {}).get(taught_by, Path(taught_by))
+            for name, taught_by in own.teachers.items()
+        }
         changes = {"transfer.head": own.head, **own.set, **models}
         return parse(TrainSettings, override_all(values, changes), f"study {self.name}: systems.{system}")
 
@@ -199,8 +211,15 @@ def list_studies() -> list[dict[str, Any]]:
     listed = []
     for name in study_names():
         values = read_yaml(FOLDER / f"{name.replace('-', '_')}.yaml")
-        listed.append({"name": name, "title": values["title"], "about": values["about"],
-                       "systems": list(values["systems"]), "presets": list(values.get("presets", {}))})
+        listed.append(
+            {
+                "name": name,
+                "title": values["title"],
+                "about": values["about"],
+                "systems": list(values["systems"]),
+                "presets": list(values.get("presets", {})),
+            }
+        )
     return listed
 
 
@@ -231,8 +250,7 @@ def load_study(name: str, *, preset: str | None = None, changes: Mapping[str, An
         if preset not in presets:
             raise ConfigError(f"study {name}: no preset '{preset}'{nearest_name(preset, presets)}")
         values = override_all(values, presets[preset])
-    in_budget = {f"budget.{key}" if key in budget else key: value
-                 for key, value in (changes or {}).items()}
+    in_budget = {f"budget.{key}" if key in budget else key: value for key, value in (changes or {}).items()}
     values = override_all(values, in_budget)
     if "only" in values and isinstance(values.get("systems"), dict):
         kept = _only(name, values["systems"], values.pop("only"))

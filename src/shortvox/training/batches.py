@@ -41,8 +41,9 @@ class Batch:
     starts: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
-        moved: dict[str, Any] = {name: value.to(device) for name, value in vars(self).items()
-                                 if isinstance(value, Tensor)}
+        moved: dict[str, Any] = {
+            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
         return replace(self, **moved)
 
     def split(self, parts: int) -> list[Batch]:
@@ -121,10 +122,15 @@ class TrainingBatches(Dataset[Batch]):
         step += self.settings.begin
         positions = self._positions(step)
         length = self.crop.samples(np.random.default_rng((self.settings.seed, 2, step)))
-        cut = None if self.segmenter is None else self.segmenter.cut(
-            length, np.random.default_rng((self.settings.seed, 7, step)))
-        items = [self._item(step, index, positions[index], length, cut)
-                 for index in range(self.rank, len(positions), self.ranks)]
+        cut = (
+            None
+            if self.segmenter is None
+            else self.segmenter.cut(length, np.random.default_rng((self.settings.seed, 7, step)))
+        )
+        items = [
+            self._item(step, index, positions[index], length, cut)
+            for index in range(self.rank, len(positions), self.ranks)
+        ]
         own = np.array([len(item.waveform) for item in items])
         waveforms = np.zeros((len(items), own.max()), dtype=np.float32)
         for place, item in enumerate(items):

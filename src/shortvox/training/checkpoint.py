@@ -65,8 +65,12 @@ def _files(folder: Path) -> list[Path]:
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Optimiser state as `INDEX.KEY` tensors, in the optimiser's own parameter order."""
     state = optimiser.state_dict()["state"]
-    return {f"{index}.{key}": torch.as_tensor(value) for index, values in state.items()
-            for key, value in values.items() if value is not None}
+    return {
+        f"{index}.{key}": torch.as_tensor(value)
+        for index, values in state.items()
+        for key, value in values.items()
+        if value is not None
+    }
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:

@@ -77,6 +77,8 @@ def parse_crop(text: str) -> CropPolicy:
     first = float(match[1]) * unit
     last = float(match[2]) * unit if match[2] else first
     if not HOP / SAMPLE_RATE <= first <= last <= LONGEST:
-        raise ConfigError(f"crop: '{text}' must run from at least one frame (0.01 s) up to something no shorter, and "
-                          f"at most {LONGEST:g} s")
+        raise ConfigError(
+            f"crop: '{text}' must run from at least one frame (0.01 s) up to something no shorter, and "
+            f"at most {LONGEST:g} s"
+        )
     return FixedCrop(first) if first == last else RandomCrop(first, last)

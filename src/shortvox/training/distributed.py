@@ -50,8 +50,10 @@ def placement(device: str) -> Iterator[Placement]:
         yield Placement(chosen)
         return
     if device.startswith("cuda:"):
-        raise ConfigError(f"device: '{device}' is one GPU for {ranks} processes; with torchrun set device=cuda, and "
-                          "each takes its own")
+        raise ConfigError(
+            f"device: '{device}' is one GPU for {ranks} processes; with torchrun set device=cuda, and "
+            "each takes its own"
+        )
     if chosen.type == "cuda":
         dist.init_process_group("nccl", device_id=chosen)
     else:
@@ -78,8 +80,10 @@ def chosen_device(name: str) -> torch.device:
         raise ConfigError("device: cuda asked for, but torch sees no GPU; set device=cpu")
     index = int(name.partition(":")[2] or os.environ.get("LOCAL_RANK", "0"))
     if index >= torch.cuda.device_count():
-        raise ConfigError(f"device: there is no GPU {index}, torch sees {torch.cuda.device_count()} (counted from 0); "
-                          "choose another device, or start fewer processes")
+        raise ConfigError(
+            f"device: there is no GPU {index}, torch sees {torch.cuda.device_count()} (counted from 0); "
+            "choose another device, or start fewer processes"
+        )
     device = torch.device("cuda", index)
     torch.cuda.set_device(device)
     return device

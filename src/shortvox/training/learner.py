@@ -43,8 +43,9 @@ class Learner(nn.Module):
         self.branches = settings.branches()
         self.said: list[tuple[Tensor, Tensor]] = []
         self.extras = nn.ModuleDict()
-        told = {name: Teacher(name, settings.teachers[name], teacher, model)
-                for name, teacher in (teachers or {}).items()}
+        told = {
+            name: Teacher(name, settings.teachers[name], teacher, model) for name, teacher in (teachers or {}).items()
+        }
         self.teachers = nn.ModuleDict(told)
         self.extras.update({f"projection-{name}": teacher.project for name, teacher in told.items()})
         self.terms = make_terms(settings, self._heads(), told)

@@ -74,8 +74,10 @@ class BalancedSampler:
         self.batch = settings.batch
         self.each = settings.per_speaker
         if len(self.speakers) < self.batch:
-            raise ConfigError(f"sampler: a balanced batch of {self.batch} speakers cannot be made of the "
-                              f"{len(self.speakers)} in {corpus.name}; lower batch")
+            raise ConfigError(
+                f"sampler: a balanced batch of {self.batch} speakers cannot be made of the "
+                f"{len(self.speakers)} in {corpus.name}; lower batch"
+            )
 
     def __call__(self, item: int) -> int:
         turn, member = divmod(item, self.each)

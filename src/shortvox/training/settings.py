@@ -177,19 +177,26 @@ class TrainSettings(Settings):
     def _fits_its_head(self) -> TrainSettings:
         name = self.model.head.name
         if self.sampler == "balanced" and isinstance(parse_crop(self.crop), FullUtterance):
-            raise ValueError("sampler: balanced needs crops of one length in a batch, because whole utterances are "
-                             "grouped by length; set crop to a length such as 2s")
+            raise ValueError(
+                "sampler: balanced needs crops of one length in a batch, because whole utterances are "
+                "grouped by length; set crop to a length such as 2s"
+            )
         if head[name].pairs and self.sampler != "balanced":
-            raise ValueError(f"sampler: the loss {name} compares utterances of one speaker with each other; set "
-                             "sampler=balanced")
+            raise ValueError(
+                f"sampler: the loss {name} compares utterances of one speaker with each other; set sampler=balanced"
+            )
         if not head[name].rows:
-            asked = [key for key, wanted in (
-                ("segments.loss.kl", self.segments is not None and self.segments.loss.kl > 0),
-                ("transfer.head", self.transfer.head == "frozen"),
-                ("transfer.rows", self.transfer.rows == "centroids"),
-                ("transfer.refresh", self.transfer.refresh != "never"),
-                *((f"teachers.{teacher}.posterior", said.posterior > 0) for teacher, said in self.teachers.items()),
-            ) if wanted]
+            asked = [
+                key
+                for key, wanted in (
+                    ("segments.loss.kl", self.segments is not None and self.segments.loss.kl > 0),
+                    ("transfer.head", self.transfer.head == "frozen"),
+                    ("transfer.rows", self.transfer.rows == "centroids"),
+                    ("transfer.refresh", self.transfer.refresh != "never"),
+                    *((f"teachers.{teacher}.posterior", said.posterior > 0) for teacher, said in self.teachers.items()),
+                )
+                if wanted
+            ]
             if asked:
                 raise ValueError(f"{asked[0]}: the loss {name} has no row for each speaker; choose another head")
         return self
@@ -197,19 +204,28 @@ class TrainSettings(Settings):
     @model_validator(mode="after")
     def _fits_its_segments(self) -> TrainSettings:
         if self.segments is None:
-            needing = [name for name, teacher in self.teachers.items()
-                       if teacher.hears != "crop" or set(teacher.teaches) != {"crop"}]
+            needing = [
+                name
+                for name, teacher in self.teachers.items()
+                if teacher.hears != "crop" or set(teacher.teaches) != {"crop"}
+            ]
             if needing:
-                raise ValueError(f"teachers.{needing[0]}: there are no segments in this training; set segments.length, "
-                                 "or hears and teaches to crop")
+                raise ValueError(
+                    f"teachers.{needing[0]}: there are no segments in this training; set segments.length, "
+                    "or hears and teaches to crop"
+                )
         elif isinstance(parse_crop(self.crop), FullUtterance):
             raise ValueError("segments: need crops of one length in a batch; set crop to a length such as 4s")
         elif self.segments.cmn == "crop" and self.model.frontend.vad != "none":
-            raise ValueError("segments.cmn: crop needs model.frontend.vad=none; a crop without its silence has no "
-                             "frames to find a segment by")
+            raise ValueError(
+                "segments.cmn: crop needs model.frontend.vad=none; a crop without its silence has no "
+                "frames to find a segment by"
+            )
         elif self.segments.cmn == "crop" and self.model.frontend.cmn == "none":
-            raise ValueError("segments.cmn: crop needs model.frontend.cmn; a normalisation inside the network "
-                             "sees one segment at a time")
+            raise ValueError(
+                "segments.cmn: crop needs model.frontend.cmn; a normalisation inside the network "
+                "sees one segment at a time"
+            )
         elif self.segments.heads == "separate" and self.transfer.head == "frozen":
             raise ValueError("segments.heads: separate needs transfer.head=trained; two frozen heads are one")
         return self

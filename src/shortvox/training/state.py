@@ -57,8 +57,10 @@ def restore(
     average.update({name: tensor.to(here[name].device) for name, tensor in latest.part("average").items()})
     threads = latest.state["threads"]
     if threads != torch.get_num_threads():
-        note(f"resuming with {torch.get_num_threads()} threads a training begun with {threads}: the result will be "
-             "as good, but not the same bit for bit")
+        note(
+            f"resuming with {torch.get_num_threads()} threads a training begun with {threads}: the result will be "
+            "as good, but not the same bit for bit"
+        )
     return Progress(**latest.state["progress"])
 
 

@@ -42,8 +42,10 @@ class Teacher(nn.Module):
         row = {speaker: number for number, speaker in enumerate(model.speakers)} if model.head.rows else {}
         shared = [(number, row[speaker]) for number, speaker in enumerate(student.speakers) if speaker in row]
         if settings.posterior and len(shared) < 2:
-            raise ModelError(f"teachers.{name}: its head knows {len(shared)} of the training speakers; a posterior "
-                             f"needs two; set teachers.{name}.posterior=0 or choose another teacher")
+            raise ModelError(
+                f"teachers.{name}: its head knows {len(shared)} of the training speakers; a posterior "
+                f"needs two; set teachers.{name}.posterior=0 or choose another teacher"
+            )
         self.register_buffer("student_rows", torch.tensor([mine for mine, _ in shared], dtype=torch.long))
         self.register_buffer("teacher_rows", torch.tensor([its for _, its in shared], dtype=torch.long))
         differ = model.backbone.dim != student.backbone.dim

@@ -40,9 +40,7 @@ class Term:
     loss: Callable[[Heard], Tensor]
 
 
-def make_terms(
-    settings: TrainSettings, heads: Mapping[Branch, Head], teachers: Mapping[str, Teacher]
-) -> list[Term]:
+def make_terms(settings: TrainSettings, heads: Mapping[Branch, Head], teachers: Mapping[str, Teacher]) -> list[Term]:
     """The terms that the settings give a weight; `heads` names the head that each branch is scored against."""
     segments = settings.segments
     scorer = _Scorer(heads, "mean" if segments is None else segments.reduce)

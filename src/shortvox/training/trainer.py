@@ -66,8 +66,10 @@ def train(
         torch.set_num_threads(settings.threads)
     with placement(settings.device) as place, Interruptible() as interrupt:
         if settings.batch % (place.ranks * settings.accumulate):
-            raise ConfigError(f"batch: {settings.batch} cannot be dealt to {place.ranks} ranks in "
-                              f"{settings.accumulate} parts each; choose a multiple")
+            raise ConfigError(
+                f"batch: {settings.batch} cannot be dealt to {place.ranks} ranks in "
+                f"{settings.accumulate} parts each; choose a multiple"
+            )
         source = load_model(init).to(place.device) if init else None
         teachers = _load_teachers(settings)
         _check_folder(out, settings, data, source, teachers, resume, place)
@@ -103,9 +105,7 @@ def _run(
         done = restore(latest, learning, optimiser, average)
     parallel = DistributedDataParallel(learner) if place.ranks > 1 else learner
     rows = FOLLOWING[settings.transfer.refresh](model, data, settings)
-    batches = TrainingBatches(
-        data.corpus, data.store, settings, model.speakers, rank=place.rank, ranks=place.ranks
-    )
+    batches = TrainingBatches(data.corpus, data.store, settings, model.speakers, rank=place.rank, ranks=place.ranks)
     loader = DataLoader(
         Relay(batches), batch_size=None, sampler=range(done.step, settings.steps), num_workers=settings.workers
     )
@@ -125,8 +125,10 @@ def _run(
         # Known to all ranks, so that they go on, or stop, together.
         loss, seconds, wrapped, stop = place.total(share, batch.seconds, batch.wrapped, interrupt.requested)
         if not torch.isfinite(torch.tensor(loss)):
-            raise ShortvoxError(f"{out}: the loss is not finite at step {step}; lower optimiser.lr "
-                                f"(now {settings.optimiser.lr:g}) and train again")
+            raise ShortvoxError(
+                f"{out}: the loss is not finite at step {step}; lower optimiser.lr "
+                f"(now {settings.optimiser.lr:g}) and train again"
+            )
         done.step = step + 1
         done.seconds_heard += seconds
         done.wrapped += int(wrapped)
@@ -193,8 +195,10 @@ def _learn(
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     norm = nn.utils.clip_grad_norm_(parameters, settings.optimiser.clip or float("inf"))
     if not torch.isfinite(norm):
-        raise ShortvoxError(f"the gradient is not finite at step {step}; lower optimiser.lr "
-                            f"(now {settings.optimiser.lr:g}) and train again")
+        raise ShortvoxError(
+            f"the gradient is not finite at step {step}; lower optimiser.lr "
+            f"(now {settings.optimiser.lr:g}) and train again"
+        )
     optimiser.step()
     return total
 
@@ -212,16 +216,21 @@ def _check_folder(
     if not place.leads:
         return
     described = out / "training.yaml"
-    identity = {"essential": settings.essential(), "init": init.fingerprint(with_head=True) if init else None,
-                "teachers": {name: teacher.fingerprint(with_head=True) for name, teacher in teachers.items()},
-                "corpus": data.corpus.fingerprint()}
+    identity = {
+        "essential": settings.essential(),
+        "init": init.fingerprint(with_head=True) if init else None,
+        "teachers": {name: teacher.fingerprint(with_head=True) for name, teacher in teachers.items()},
+        "corpus": data.corpus.fingerprint(),
+    }
     # A training that failed before its first checkpoint, on a mistake in its settings say, left nothing to protect.
     begun = described.exists() and ((out / "checkpoints").exists() or (out / "config.yaml").exists())
     if begun and not resume:
         raise ModelError(f"{out}: already holds a training; add --resume to continue it or choose another --out")
     if begun and read_yaml(described).get("identity") != identity:
-        raise ModelError(f"{described}: the training in this folder has other settings, another --init, other teachers "
-                         "or another corpus; resume with the same ones or choose another --out")
+        raise ModelError(
+            f"{described}: the training in this folder has other settings, another --init, other teachers "
+            "or another corpus; resume with the same ones or choose another --out"
+        )
     ensure_writable(out)
     write_text(described, write_yaml({"settings": settings.model_dump(mode="json"), "identity": identity}))
 
@@ -235,8 +244,9 @@ def _initial_model(settings: TrainSettings, data: TrainingData, init: SpeakerMod
         if settings.transfer != TransferSettings():
             raise ConfigError("transfer: there is no model to start from; name one with --init, or start in a study")
         return SpeakerModel.fresh(settings.model, names)
-    return transfer(init, settings.model, names, settings.transfer,
-                    utterance_centroids(data, most=settings.transfer.utterances))
+    return transfer(
+        init, settings.model, names, settings.transfer, utterance_centroids(data, most=settings.transfer.utterances)
+    )
 
 
 def _load_teachers(settings: TrainSettings) -> dict[str, SpeakerModel]:

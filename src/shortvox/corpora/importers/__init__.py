@@ -85,6 +85,8 @@ def _refuse_repeated(source: Path, found: Layout) -> None:
     first: dict[str, Path] = {}
     for u in found.utterances:
         if u.id in first:
-            raise CorpusError(f"{source}: utterance {u.id} exists twice, as {first[u.id]} and {u.path}; "
-                              "remove one, or import the folders separately")
+            raise CorpusError(
+                f"{source}: utterance {u.id} exists twice, as {first[u.id]} and {u.path}; "
+                "remove one, or import the folders separately"
+            )
         first[u.id] = u.path

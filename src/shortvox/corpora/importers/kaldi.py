@@ -15,8 +15,10 @@ from shortvox.errors import CorpusError
 
 
 def read(source: Path) -> Layout:
-    recordings = {name: _recording(source / "wav.scp", row, rest, source)
-                  for name, (row, rest) in _table(source / "wav.scp").items()}
+    recordings = {
+        name: _recording(source / "wav.scp", row, rest, source)
+        for name, (row, rest) in _table(source / "wav.scp").items()
+    }
     speakers = _table(source / "utt2spk")
     genders = _table(source / "spk2gender") if (source / "spk2gender").exists() else {}
     segmented = (source / "segments").exists()
@@ -29,9 +31,16 @@ def read(source: Path) -> Layout:
         if recording not in recordings:
             raise CorpusError(f"{listed}: row {row}: recording {recording} is not in wav.scp")
         speaker = speakers[name][1]
-        utterances.append(Utterance(
-            id=name, speaker=speaker, path=recordings[recording], start=start, duration=duration,
-            gender=gender_letter(genders[speaker][1]) if speaker in genders else ""))
+        utterances.append(
+            Utterance(
+                id=name,
+                speaker=speaker,
+                path=recordings[recording],
+                start=start,
+                duration=duration,
+                gender=gender_letter(genders[speaker][1]) if speaker in genders else "",
+            )
+        )
     root = Path(os.path.commonpath([u.path.parent for u in utterances])) if utterances else source
     return Layout(root, tuple(utterances))
 
@@ -60,8 +69,10 @@ def _table(path: Path) -> dict[str, tuple[int, str]]:
 def _recording(listed: Path, row: int, rest: str, source: Path) -> Path:
     """Relative paths count from the data directory, or, as Kaldi reads them, from the working directory."""
     if rest.endswith("|") or rest.startswith("|"):
-        raise CorpusError(f"{listed}: row {row}: a command ({rest[:40]!r}) instead of a file; commands are "
-                          "never run: convert the recordings to files and name those")
+        raise CorpusError(
+            f"{listed}: row {row}: a command ({rest[:40]!r}) instead of a file; commands are "
+            "never run: convert the recordings to files and name those"
+        )
     path = Path(rest)
     if not path.is_absolute() and not (source / path).exists() and path.exists():
         path = path.absolute()

@@ -23,8 +23,9 @@ def read(source: Path) -> Layout:
         if match is None:
             passed_over.append(path.relative_to(source).as_posix())
             continue
-        utterances.append(Utterance(id=path.stem, speaker=match[1], path=path, session=match[2],
-                                    gender=genders.get(match[1], "")))
+        utterances.append(
+            Utterance(id=path.stem, speaker=match[1], path=path, session=match[2], gender=genders.get(match[1], ""))
+        )
     return Layout(source, tuple(utterances), tuple(passed_over))
 
 

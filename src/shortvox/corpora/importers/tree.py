@@ -14,10 +14,14 @@ def read(source: Path) -> Layout:
     files = [(path, path.relative_to(source)) for path in audio_files(source)]
     # `a/1.wav` beside `a/1.flac` are two utterances: both keep their suffix in the id.
     times = Counter(relative.with_suffix("") for _, relative in files)
-    named = {relative: relative if times[relative.with_suffix("")] > 1 else relative.with_suffix("")
-             for _, relative in files}
+    named = {
+        relative: relative if times[relative.with_suffix("")] > 1 else relative.with_suffix("") for _, relative in files
+    }
     utterances = tuple(
-        Utterance(id=named[relative].as_posix(), speaker=relative.parts[0], path=path,
-                  session="/".join(relative.parts[1:-1]))
-        for path, relative in files if len(relative.parts) > 1)
+        Utterance(
+            id=named[relative].as_posix(), speaker=relative.parts[0], path=path, session="/".join(relative.parts[1:-1])
+        )
+        for path, relative in files
+        if len(relative.parts) > 1
+    )
     return Layout(source, utterances, tuple(r.as_posix() for _, r in files if len(r.parts) == 1))

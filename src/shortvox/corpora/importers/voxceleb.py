@@ -28,8 +28,9 @@ def read(source: Path) -> Layout:
             passed_over.append(relative.as_posix())
             continue
         gender, extra = people.get(parts[0], ("", ()))
-        utterances.append(Utterance(id="/".join(parts), speaker=parts[0], path=path, session=parts[1],
-                                    gender=gender, extra=extra))
+        utterances.append(
+            Utterance(id="/".join(parts), speaker=parts[0], path=path, session=parts[1], gender=gender, extra=extra)
+        )
     return Layout(source, tuple(utterances), tuple(passed_over))
 
 
