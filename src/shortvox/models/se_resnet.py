@@ -82,5 +82,5 @@ def se_resnet34_16() -> SeResNet:
 
 @backbone("se-resnet34-8")
 def se_resnet34_8() -> SeResNet:
-    """SE-ResNet34, width 8, for minutes-long experiments."""
-    return SeResNet(width=8, dim=128, attention=32)
+    """SE-ResNet34, width 8 over 32 bands, for minutes-long experiments."""
+    return SeResNet(width=8, bands=32, dim=128, attention=32)
