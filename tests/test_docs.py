@@ -15,7 +15,7 @@ import yaml
 
 from shortvox.cli.main import app
 from shortvox.evaluation.settings import TestSettings
-from shortvox.studies.study import list_studies
+from shortvox.studies.catalogue import list_studies
 from shortvox.training.settings import SegmentSettings, TeacherSettings, TrainSettings
 
 ROOT = Path(__file__).parents[1]
@@ -125,6 +125,9 @@ assert torch.cosine_similarity(padded, network(alone)).item() > 0.9999
 assert network(torch.zeros(1, 1, 80)).isfinite().all()
 """
     script = tmp_path / "example.py"
+    script.write_text(example, encoding="utf-8")
+    formatted = ["ruff", "format", "--check", "--config", str(ROOT / "pyproject.toml"), str(script)]
+    assert subprocess.run([sys.executable, "-m", *formatted], capture_output=True, check=False).returncode == 0
     script.write_text(example + check, encoding="utf-8")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

@@ -221,7 +221,8 @@ def test_cohorts_that_cannot_be_used(model_folder: Path, corpus: Corpus, tmp_pat
     assert "--cohort DIR" in mistake(capsys, *command, *normed)
     assert "only score normalisation" in mistake(capsys, *command, "--cohort", corpus.root)
     line = mistake(capsys, *command, *normed, "--cohort", corpus.root)
-    assert "speaker 'v0' is in the cohort and in the test" in line
+    assert "speaker 'v0' is in --cohort and in the test" in line
+    assert not (tmp_path / "o/audio").exists()  # told before anything is decoded
 
 
 def test_embed(model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Capture) -> None:

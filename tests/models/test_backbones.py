@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
-from shortvox.models import Backbone, backbone, parameter_count
+from shortvox.models import Backbone, backbone, blueprint, parameter_count
 from shortvox.models.maps import Maps, join_segments
 
 EVERY = list(backbone)
@@ -23,14 +23,8 @@ LENGTHS = [1, 2, 3, 7, 19, 33]
 MINUTE = 6000  # frames
 
 
-def on_meta(name: str) -> Backbone:
-    """The network without its numbers."""
-    with torch.device("meta"):
-        return backbone[name]()
-
-
 def narrow() -> list[str]:
-    made = {name: on_meta(name) for name in EVERY}
+    made = {name: blueprint(name) for name in EVERY}
     counts = {name: parameter_count(network) for name, network in made.items()}
     narrowest = {type(made[name]): name for name in sorted(EVERY, key=counts.__getitem__, reverse=True)}
     return [name for name in EVERY if counts[name] <= 1.5e6 or narrowest[type(made[name])] == name]
@@ -219,4 +213,4 @@ def test_bf16_autocast_is_finite_and_close(network: Backbone) -> None:
 
 @pytest.mark.parametrize(("name", "millions"), [("ecapa-512", 6.19), ("ecapa-1024", 14.66), ("se-resnet34", 8.03)])
 def test_parameter_counts_are_the_papers(name: str, millions: float) -> None:
-    assert parameter_count(on_meta(name)) / 1e6 == pytest.approx(millions, rel=0.01)
+    assert parameter_count(blueprint(name)) / 1e6 == pytest.approx(millions, rel=0.01)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 import torch
 import yaml
 
-from shortvox.errors import ConfigError
+from shortvox.errors import ConfigError, ModelError
 from shortvox.models import backbone
+from shortvox.models.folder import ModelSettings, SpeakerModel, save_model
+from shortvox.studies.catalogue import FOLDER, list_studies, load_study, study_names
 from shortvox.studies.data import DataSource
 from shortvox.studies.runner import StudyRun, plan
-from shortvox.studies.study import FOLDER, list_studies, load_study, study_names
 
 TINY: dict[str, Any] = {
     "title": "Tiny",
@@ -152,6 +154,24 @@ def test_teachers_are_systems_that_come_first(tmp_path: Path) -> None:
     assert keys(path, elsewhere) == before  # a folder's name decides nothing
 
 
+def test_a_teacher_from_outside_is_told_by_its_weights(tmp_path: Path) -> None:
+    settings = ModelSettings(backbone="ecapa-64")
+    for seed, name in enumerate(("first", "second")):
+        torch.manual_seed(seed)
+        save_model(tmp_path / name, SpeakerModel.fresh(settings, ("a", "b")), card="")
+    shutil.copytree(tmp_path / "first", tmp_path / "copy")
+
+    def taught_by(name: str) -> dict[str, str]:
+        said = {"long": {"model": str(tmp_path / name), "teaches": ["crop"]}}
+        systems = {**TINY["systems"], "scratch": {**TINY["systems"]["scratch"], "set": {"teachers": said}}}
+        return keys(write(tmp_path, systems=systems), tmp_path)
+
+    assert taught_by("first") == taught_by("copy")
+    assert {name for name, key in taught_by("second").items() if key != taught_by("first")[name]} == {"scratch"}
+    with pytest.raises(ModelError, match="no such model folder"):
+        taught_by("third")
+
+
 def test_studies_with_one_store_share_what_is_done(tmp_path: Path) -> None:
     def placed(**changes: Any) -> dict[str, Path]:
         run = StudyRun(
@@ -262,6 +282,15 @@ def system(**changes: Any) -> dict[str, Any]:
         ({"systems": system(teachers={"long": "student"})}, "part of a circle"),
         ({"systems": system(teachers={"long": "scratch"})}, r"teachers\.long: there are no segments"),
         ({"systems": ["a"]}, "systems"),
+        ({"systems": system(set={"steps": 3})}, r"set: steps: not a further setting; write it beside `set`"),
+        ({"systems": system(set={"seed": 3})}, r"set: seed: not a further setting; the study gives it"),
+        ({"systems": system(head="frozen")}, r"teacher\.start: is missing; head: frozen"),
+        ({"systems": system(set={"model.frontend.bands": 40})}, "teacher: backbone ecapa-64 takes 80 bands"),
+        (
+            {"systems": system(set={"model.backbone": "ecapa-128"})},
+            r"student\.start: .* model\.backbone ecapa-128, here",
+        ),
+        ({"systems": system(set={"teachers": {"long": {"teaches": ["crop"]}}})}, r"teacher\.teachers: .* of 'long'"),
         ({"budget": {"T": -4, "S": 2}}, "steps"),
         ({"presets": [1]}, "presets: expected"),
         ({"compare": [["teacher", "nobody"]]}, "no system 'nobody'"),

@@ -16,11 +16,11 @@ import soundfile
 from shortvox.cli.main import run
 from shortvox.config import override
 from shortvox.models import backbone
+from shortvox.studies.catalogue import load_study, study_names
 from shortvox.studies.data import DataSource
 from shortvox.studies.results import study_results
 from shortvox.studies.runner import StudyRun, plan
 from shortvox.studies.step import Step, do_step
-from shortvox.studies.study import load_study, study_names
 from voices import RATE, voice
 
 SPEAKERS, VIDEOS = 7, 2

@@ -429,6 +429,20 @@ def test_ema_rows_move_by_the_momentum(data: TrainingData, teacher: Path) -> Non
             {"segments": {"length": "1s"}, "teachers": {"short": {"hears": "segments", "teaches": ["crop"]}}},
             "a teacher that hears segments can teach segments only",
         ),
+        ({"crop": "1s", "segments": {"length": "2s"}}, "segments.length: 2s is longer than the crop (1s)"),
+        ({"crop": "100f", "segments": {"length": "200-300f"}}, "200-300f is longer than the crop"),
+        (
+            {
+                "segments": {"cmn": "crop"},
+                "model": {"backbone": "se-resnet34-8", "frontend": {"bands": 32, "cmn": "utterance"}},
+            },
+            "cmn: crop does nothing for se-resnet34-8",
+        ),
+        (
+            {"teachers": {"a": {"teaches": ["crop"]}, "b": {"teaches": ["crop"], "embedding": 0.1}}},
+            "teachers.b: a pulls the crop embedding into its own space already",
+        ),
+        ({"model": {"head": {"name": "ap"}}, "sampler": "balanced", "accumulate": 2}, "set accumulate=1"),
         ({"transfer": {"refresh": "ema"}}, "refresh: ema needs head: frozen"),
         ({"model": {"head": {"name": "ap"}}}, "set sampler=balanced"),
         (
@@ -467,7 +481,6 @@ def test_losses_over_pairs_train(data: TrainingData, head: str, tmp_path: Path) 
         "model": {"backbone": "ecapa-64", "head": {"name": head}},
         "sampler": "balanced",
         "batch": 4,
-        "accumulate": 2,
         "augment": {"probability": 0.0, "speeds": [1.0, 0.9]},
     }
     trainings.run(values, data, tmp_path / "model")

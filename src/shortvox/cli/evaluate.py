@@ -28,7 +28,7 @@ from shortvox.corpora.corpus import load_corpora
 from shortvox.corpora.stats import corpus_facts
 from shortvox.errors import ConfigError, ModelError
 from shortvox.evaluation.calibrate import calibrated
-from shortvox.evaluation.cohort import NO_COHORT, open_cohort
+from shortvox.evaluation.cohort import NO_COHORT, open_cohort, refuse_overlap
 from shortvox.evaluation.evaluate import System, on_its_own
 from shortvox.evaluation.evaluate import evaluate as evaluate_systems
 from shortvox.evaluation.protocols import parse_lengths
@@ -79,6 +79,8 @@ def evaluate(
     if by is not None and by not in everything.columns():
         raise ConfigError(f"--by: no column '{by}' in the manifest{nearest_name(by, everything.columns())}")
     tested = everything if trials is None else named_in(trials, everything)
+    if cohort:
+        refuse_overlap(load_corpora(cohort), tested, "in --cohort and in the test")
     listed = None if trials is None else read_trials(trials, tested)
     audio = audio_cache(cache, out / "audio")
     data = TrainingData.open(tested, audio)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 
-import torch
 from rich.table import Table
 
 from shortvox.cli.options import AsJson, table_console
-from shortvox.models import backbone, parameter_count
+from shortvox.models import backbone, blueprint, parameter_count
 
 
 def models(as_json: AsJson = False) -> None:
     """List the backbones with their parameters and embedding sizes."""
-    with torch.device("meta"):  # shapes without numbers: tens of millions of parameters would take seconds to draw
-        made = {name: backbone[name]() for name in backbone}
+    made = {name: blueprint(name) for name in backbone}
     rows = {
         name: {
             "parameters": parameter_count(network),

@@ -16,9 +16,9 @@ from shortvox.demo.voices import prepare_demo_voices
 from shortvox.errors import ConfigError
 from shortvox.progress import note
 from shortvox.report.terminal import results_table
+from shortvox.studies.catalogue import list_studies, load_study
 from shortvox.studies.data import DataSource
 from shortvox.studies.runner import StudyRun, run_study
-from shortvox.studies.study import list_studies, load_study
 
 Folders = Annotated[list[Path] | None, typer.Option("--corpus", help="Corpus folder; may be given several times.")]
 OUT = "Folder for models, results.json and report.html; work already done in it is reused."
@@ -117,7 +117,7 @@ def _list(as_json: bool) -> None:
         return
     table = Table()
     for title in ("study", "about", "systems", "presets"):
-        table.add_column(title, no_wrap=True)
+        table.add_column(title, no_wrap=title == "study")
     for entry in studies:
         table.add_row(entry["name"], entry["title"], str(len(entry["systems"])), ", ".join(entry["presets"]))
     table_console().print(table)

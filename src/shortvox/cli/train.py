@@ -13,7 +13,7 @@ from shortvox.config import override_all, parse, parse_assignments, read_yaml
 from shortvox.corpora.corpus import load_corpora
 from shortvox.evaluation.validation import train_and_calibrate
 from shortvox.files import ensure_writable
-from shortvox.models.folder import read_history
+from shortvox.models.folder import load_model, read_history
 from shortvox.progress import note, progress_bar
 from shortvox.training.data import TrainingData
 from shortvox.training.distributed import leads
@@ -33,6 +33,9 @@ def train(
     """Train a model, or continue one: the folder it leaves is what evaluate, embed and --init take."""
     settings = parse(TrainSettings, override_all(read_yaml(config), parse_assignments(set_ or [])), str(config))
     ensure_writable(out)
+    for folder in (init, *(teacher.model for teacher in settings.teachers.values())):
+        if folder is not None:
+            load_model(folder)  # a wrong one must fail before hours of audio are decoded
     data = TrainingData.open(load_corpora(corpus), audio_cache(cache, out / "audio"))
     held = settings.validation.speakers
     learning, validation = data.hold_out(held) if held else (data, None)

@@ -27,6 +27,8 @@ from shortvox.scoring.norm import Side, effective_name, norm
 from shortvox.scoring.transforms import fit_chain, unit_length
 from shortvox.training.data import TrainingData
 
+_HEARD = {"full": "", "own": " cut as long as their side", "other": " cut as long as the other side"}
+
 
 @dataclass(frozen=True, eq=False)
 class Scorer:
@@ -109,7 +111,7 @@ class Scorer:
             top = norm[settings.name].top(settings, speakers) if norm[settings.name].needs_cohort else None
             cohort = {"speakers": speakers, "utterances": len(self.cohort.positions), "norm": name, "top": top}
             if norm[settings.name].needs_cohort:
-                parts.append(f"{name} over {top} of {speakers} cohort speakers")
+                parts.append(f"{name} over {top} of {speakers} cohort speakers{_HEARD[self.scoring.cohort.duration]}")
         changes = self.scoring.frontend.model_dump(exclude_none=True)
         parts += [f"{part} {value}" for part, value in changes.items()]
         parts += ["front end hears the whole file"] if self.scoring.context == "file" else []

@@ -3,6 +3,6 @@
 from shortvox.models import ecapa as ecapa
 from shortvox.models import isk as isk
 from shortvox.models import se_resnet as se_resnet
-from shortvox.models.backbone import Backbone, backbone, parameter_count
+from shortvox.models.backbone import Backbone, backbone, blueprint, parameter_count
 
-__all__ = ["Backbone", "backbone", "parameter_count"]
+__all__ = ["Backbone", "backbone", "blueprint", "parameter_count"]

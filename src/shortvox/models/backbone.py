@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from shortvox.models.layers import BatchNorm
@@ -20,6 +21,7 @@ class Backbone(nn.Module):
 
     bands: int
     dim: int
+    normalises = False  # whether it brings what it hears to mean 0 itself
 
     def trunk(self, features: Tensor, lengths: Tensor | None = None) -> Scales:
         """(batch, frames, bands) -> frame-level maps (batch, frames', channels), one for each time resolution."""
@@ -38,6 +40,12 @@ class Backbone(nn.Module):
 
 
 backbone: Registry[Callable[[], Backbone]] = Registry("backbone")
+
+
+def blueprint(name: str) -> Backbone:
+    """The network without its numbers: what it says of itself, in milliseconds."""
+    with torch.device("meta"):
+        return backbone[name]()
 
 
 def parameter_count(module: nn.Module) -> int:

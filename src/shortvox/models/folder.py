@@ -20,7 +20,7 @@ from shortvox.errors import ModelError, ScoreError
 from shortvox.files import ensure_writable, write_bytes, write_text
 from shortvox.frontend.frontend import FrontEnd, FrontEndSettings
 from shortvox.heads import Head, HeadSettings, head
-from shortvox.models import Backbone, backbone, parameter_count
+from shortvox.models import Backbone, backbone, blueprint, parameter_count
 from shortvox.scoring.calibration import Calibration
 
 FORMAT = 1
@@ -46,6 +46,15 @@ class ModelSettings(Settings):
         head[settings.name]
         return settings
 
+    def check(self, network: Backbone | None = None) -> None:
+        """Raise ModelError where the front end gives another number of bands than the backbone takes."""
+        wanted = (network or blueprint(self.backbone)).bands
+        if wanted != self.frontend.bands:
+            raise ModelError(
+                f"backbone {self.backbone} takes {wanted} bands, the front end gives {self.frontend.bands}; "
+                f"set model.frontend.bands={wanted}"
+            )
+
 
 class ModelFile(Settings):
     """What `config.yaml` of a model folder holds."""
@@ -69,11 +78,7 @@ class SpeakerModel:
     def fresh(cls, settings: ModelSettings, speakers: tuple[str, ...]) -> SpeakerModel:
         """A model with random weights (torch's global generator)."""
         network = backbone[settings.backbone]()
-        if network.bands != settings.frontend.bands:
-            raise ModelError(
-                f"backbone {settings.backbone} takes {network.bands} bands, the front end gives "
-                f"{settings.frontend.bands}; set model.frontend.bands={network.bands}"
-            )
+        settings.check(network)
         classifier = head[settings.head.name].make(settings.head, dim=network.dim, speakers=len(speakers))
         return cls(settings, FrontEnd(settings.frontend), network, classifier, speakers)
 

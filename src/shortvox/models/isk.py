@@ -127,6 +127,12 @@ def isk34_mean() -> IskConvNet:
     return IskConvNet(width=32, deviation=False)
 
 
+@backbone("isk34-concat-mean")
+def isk34_concat_mean() -> IskConvNet:
+    """ISKConvNet34 + concat, width 32, whose selective kernels squeeze by the mean alone."""
+    return IskConvNet(width=32, concat=True, deviation=False)
+
+
 @backbone("isk34-16")
 def isk34_16() -> IskConvNet:
     """ISKConvNet34, width 16, for CPU work."""
@@ -155,3 +161,9 @@ def isk34_8_concat() -> IskConvNet:
 def isk34_8_mean() -> IskConvNet:
     """ISKConvNet34, width 8, 32 bands, whose selective kernels squeeze by the mean alone."""
     return IskConvNet(width=8, bands=32, dim=128, deviation=False)
+
+
+@backbone("isk34-8-concat-mean")
+def isk34_8_concat_mean() -> IskConvNet:
+    """ISKConvNet34 + concat, width 8, 32 bands, whose selective kernels squeeze by the mean alone."""
+    return IskConvNet(width=8, bands=32, dim=128, concat=True, deviation=False)

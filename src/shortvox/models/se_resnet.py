@@ -43,6 +43,8 @@ class SeResNet(Backbone):
     ours, so that every backbone has one for `transfer.freeze_norm`.
     """
 
+    normalises = True
+
     def __init__(self, *, width: int, bands: int = 64, dim: int = 512, attention: int = 128) -> None:
         super().__init__()
         self.bands = bands

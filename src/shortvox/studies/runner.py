@@ -21,12 +21,14 @@ from shortvox.config import write_yaml
 from shortvox.errors import ShortvoxError
 from shortvox.evaluation.evaluate import on_its_own
 from shortvox.files import ensure_writable, write_json, write_text
+from shortvox.models.folder import load_model
 from shortvox.progress import note, progress_bar
 from shortvox.report.render import write_report
 from shortvox.studies.data import DataSource
 from shortvox.studies.results import study_results
 from shortvox.studies.step import Step, is_done, run_step, step_key
 from shortvox.studies.study import Study
+from shortvox.training.settings import TeacherSettings
 
 PATIENCE = 60.0  # seconds that a worker has to write its checkpoint when asked to stop
 
@@ -115,7 +117,10 @@ def plan(study: Study, run: StudyRun, corpus: str) -> list[Step]:
                 settings,
                 corpus,
                 parent=by_system[own.start].key if own.start else None,
-                teachers={teacher: by_system[system].key for teacher, system in own.teachers.items()},
+                teachers={
+                    teacher: by_system[own.teachers[teacher]].key if teacher in own.teachers else _outside(said)
+                    for teacher, said in settings.teachers.items()
+                },
             )
             by_system[name] = Step(
                 system=name,
@@ -132,6 +137,12 @@ def plan(study: Study, run: StudyRun, corpus: str) -> list[Step]:
             )
         steps.extend(by_system.values())
     return steps
+
+
+def _outside(teacher: TeacherSettings) -> str:
+    """Identifies a teacher that is no system of the study."""
+    assert teacher.model is not None  # the study was checked
+    return load_model(teacher.model).fingerprint(with_head=True)
 
 
 def train_all(steps: Sequence[Step], *, jobs: int) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from shortvox.config import Settings, nearest_name, override_all, parse, read_yaml
-from shortvox.errors import ConfigError
+from shortvox.config import Settings, nearest_name, override_all, parse
+from shortvox.errors import ConfigError, ModelError
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
-from shortvox.training.settings import TrainSettings
+from shortvox.models.folder import ModelSettings
+from shortvox.training.settings import TrainSettings, TransferSettings
 
-FOLDER = Path(__file__).parent
+NOT_IN_SET = ("steps", "crop", "seed", "begin")  # a study's own to give
 
 
 class SystemSettings(Settings):
@@ -39,6 +40,15 @@ class SystemSettings(Settings):
     def needs(self) -> tuple[str, ...]:
         """Systems that must be trained before this one: the one it starts from, and its teachers."""
         return tuple(dict.fromkeys([*([self.start] if self.start else []), *self.teachers.values()]))
+
+    @field_validator("set")
+    @classmethod
+    def _further(cls, changes: dict[str, Any]) -> dict[str, Any]:
+        for key in changes:
+            if key in NOT_IN_SET:
+                told = "write it beside `set`" if key in cls.model_fields else "the study gives it to each training"
+                raise ValueError(f"{key}: not a further setting; {told}")
+        return changes
 
     @model_validator(mode="after")
     def _trained_or_tested(self) -> SystemSettings:
@@ -201,67 +211,32 @@ class Study:
         changes = {"transfer.head": own.head, **own.set, **models}
         return parse(TrainSettings, override_all(values, changes), f"study {self.name}: systems.{system}")
 
-
-def study_names() -> tuple[str, ...]:
-    return tuple(sorted(path.stem.replace("_", "-") for path in FOLDER.glob("*.yaml")))
-
-
-def list_studies() -> list[dict[str, Any]]:
-    """Name, title, question, systems and presets of every study that comes with the package."""
-    listed = []
-    for name in study_names():
-        values = read_yaml(FOLDER / f"{name.replace('-', '_')}.yaml")
-        listed.append(
-            {
-                "name": name,
-                "title": values["title"],
-                "about": values["about"],
-                "systems": list(values["systems"]),
-                "presets": list(values.get("presets", {})),
-            }
-        )
-    return listed
-
-
-def _only(study: str, systems: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The named systems, in the study's own order."""
-    if not isinstance(names, list):
-        raise ConfigError(f"study {study}: only: expected a list of systems such as [{', '.join(list(systems)[:2])}]")
-    for name in names:
-        if name not in systems:
-            raise ConfigError(f"study {study}: only: no system '{name}'{nearest_name(name, systems)}")
-    return {name: system for name, system in systems.items() if name in names}
+    def check(self) -> None:
+        """Raise ConfigError for what is wrong with a system's own settings, before anything is trained."""
+        for name in self.order():
+            own, settings = self.settings.systems[name], self.training(name, 0)
+            where = f"study {self.name}: systems.{name}"
+            try:
+                settings.model.check()
+            except ModelError as error:
+                raise ConfigError(f"{where}: {error}") from None
+            lacking = [teacher for teacher, said in settings.teachers.items() if said.model is None]
+            if lacking:
+                raise ConfigError(f"{where}.teachers: name the system, or set the model folder, of '{lacking[0]}'")
+            if own.start:
+                _same_model(where, settings.model, own.start, self.training(own.start, 0).model)
+            elif settings.transfer != TransferSettings():
+                raise ConfigError(f"{where}.start: is missing; head: frozen and transfer need a system to start from")
+        for name in self.settings.systems:
+            self.scoring(name)
+        self.settings.test.names()
 
 
-def load_study(name: str, *, preset: str | None = None, changes: Mapping[str, Any] | None = None) -> Study:
-    """A study by name, or by the path of a YAML file, with a preset and then dotted `changes` laid over it.
-
-    Names of the budget may be changed without their prefix (`T=100`); `only` keeps some of the systems.
-    Raises ConfigError for an unknown study, preset or key.
-    """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name.replace('-', '_')}.yaml"
-    if not path.exists() and path.parent == FOLDER:
-        raise ConfigError(f"no study '{name}'{nearest_name(name, study_names())}")
-    values = read_yaml(path)
-    presets, budget = values.pop("presets", None) or {}, values.get("budget") or {}
-    if not isinstance(presets, dict) or not all(isinstance(changes, dict) for changes in presets.values()):
-        raise ConfigError(f"study {name}: presets: expected NAME: {{key: value, …}}")
-    if preset is not None:
-        if preset not in presets:
-            raise ConfigError(f"study {name}: no preset '{preset}'{nearest_name(preset, presets)}")
-        values = override_all(values, presets[preset])
-    in_budget = {f"budget.{key}" if key in budget else key: value for key, value in (changes or {}).items()}
-    values = override_all(values, in_budget)
-    if "only" in values and isinstance(values.get("systems"), dict):
-        kept = _only(name, values["systems"], values.pop("only"))
-        dropped = set(values["systems"]) - set(kept)
-        values["systems"] = kept
-        if isinstance(values.get("compare"), list):
-            values["compare"] = [pair for pair in values["compare"] if not dropped.intersection(pair)]
-    study = Study(path.stem.replace("_", "-"), parse(StudySettings, values, f"study {name}"))
-    for system in study.order():
-        study.training(system, 0)  # raises what is wrong with a system's own settings
-    for system in study.settings.systems:
-        study.scoring(system)
-    study.settings.test.names()
-    return study
+def _same_model(where: str, own: ModelSettings, start: str, before: ModelSettings) -> None:
+    for part, mine, its in (
+        ("backbone", own.backbone, before.backbone),
+        ("frontend", own.frontend, before.frontend),
+        ("head.name", own.head.name, before.head.name),
+    ):
+        if mine != its:
+            raise ConfigError(f"{where}.start: '{start}' has model.{part} {its}, here it is {mine}; make them the same")

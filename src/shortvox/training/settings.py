@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from shortvox.config import Settings
 from shortvox.frontend.augment import AugmentSettings
 from shortvox.heads import head
+from shortvox.models import blueprint
 from shortvox.models.folder import ModelSettings
 from shortvox.training.crops import FullUtterance, parse_crop
 
@@ -185,6 +186,8 @@ class TrainSettings(Settings):
             raise ValueError(
                 f"sampler: the loss {name} compares utterances of one speaker with each other; set sampler=balanced"
             )
+        if head[name].pairs and self.accumulate > 1:
+            raise ValueError(f"accumulate: the loss {name} compares all speakers of a step; set accumulate=1")
         if not head[name].rows:
             asked = [
                 key
@@ -216,18 +219,37 @@ class TrainSettings(Settings):
                 )
         elif isinstance(parse_crop(self.crop), FullUtterance):
             raise ValueError("segments: need crops of one length in a batch; set crop to a length such as 4s")
+        elif parse_crop(self.segments.length).shortest > parse_crop(self.crop).longest:
+            raise ValueError(f"segments.length: {self.segments.length} is longer than the crop ({self.crop})")
         elif self.segments.cmn == "crop" and self.model.frontend.vad != "none":
             raise ValueError(
                 "segments.cmn: crop needs model.frontend.vad=none; a crop without its silence has no "
                 "frames to find a segment by"
             )
         elif self.segments.cmn == "crop" and self.model.frontend.cmn == "none":
+            raise ValueError("segments.cmn: crop needs model.frontend.cmn; there is no mean to take from the crop")
+        elif self.segments.cmn == "crop" and blueprint(self.model.backbone).normalises:
             raise ValueError(
-                "segments.cmn: crop needs model.frontend.cmn; a normalisation inside the network "
-                "sees one segment at a time"
+                f"segments.cmn: crop does nothing for {self.model.backbone}, which normalises each segment itself"
             )
         elif self.segments.heads == "separate" and self.transfer.head == "frozen":
             raise ValueError("segments.heads: separate needs transfer.head=trained; two frozen heads are one")
+        return self
+
+    @model_validator(mode="after")
+    def _one_space_to_match(self) -> TrainSettings:
+        for branch in ("crop", "segments", "aggregate"):
+            pulling = [
+                name
+                for name, said in self.teachers.items()
+                if said.embedding and branch in said.teaches and not said.projection
+            ]
+            if len(pulling) > 1:
+                first, second = pulling[:2]
+                raise ValueError(
+                    f"teachers.{second}: {first} pulls the {branch} embedding into its own space already; set "
+                    f"teachers.{second}.embedding=0 or teachers.{second}.projection=true"
+                )
         return self
 
     @property
