@@ -162,6 +162,47 @@ def test_in_training_more_padding_changes_nothing(network: Backbone, monkeypatch
         assert (second - first).norm() <= 1e-9 * (first.norm() + whole)
 
 
+def test_gradients_at_a_training_crop_are_those_of_double_precision(
+    network: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """200 frames, as a 2 s crop has: kernels chosen by size and processor must not be wrong, or write out of bounds."""
+    state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    features = speech(200, network.bands, 16)
+    towards = torch.randn(16, network.dim, generator=torch.Generator().manual_seed(1))
+
+    def gradients(dtype: torch.dtype) -> list[Tensor]:
+        network.to(dtype).load_state_dict(state)
+        network.zero_grad(set_to_none=True)
+        (network.train()(features.to(dtype)) * towards.to(dtype)).sum().backward()
+        return [parameter.grad.double() for parameter in network.parameters() if parameter.grad is not None]
+
+    single = gradients(torch.float)
+    with monkeypatch.context() as patch:
+        patch.setattr(Tensor, "float", Tensor.double)
+        double = gradients(torch.double)
+    network.float().load_state_dict(state)
+    network.zero_grad(set_to_none=True)
+    network.eval()
+    whole = torch.cat([gradient.flatten() for gradient in double]).norm()
+    for found, right in zip(single, double, strict=True):
+        assert (found - right).norm() <= 0.05 * right.norm() + 5e-3 * whole  # some biases have next to none
+
+
+def test_no_strided_convolution_of_width_one_is_called(network: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """oneDNN's backward pass for it corrupts memory: see `PlaneConv`."""
+    called: list[tuple[tuple[int, ...], Any]] = []
+    convolve = functional.conv2d
+
+    def watched(planes: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, *rest: Any, **more: Any) -> Tensor:
+        called.append((tuple(weight.shape[2:]), stride))
+        return convolve(planes, weight, bias, stride, *rest, **more)
+
+    monkeypatch.setattr(functional, "conv2d", watched)
+    with torch.inference_mode():
+        network(speech(10, network.bands))
+    assert all(size != (1, 1) or stride in (1, (1, 1)) for size, stride in called)
+
+
 def test_trunk_and_pool_make_the_forward(network: Backbone) -> None:
     features, lengths = speech(20, network.bands, 2), torch.tensor([20, 11])
     with torch.inference_mode():
