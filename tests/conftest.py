@@ -9,7 +9,7 @@ import torch
 
 from shortvox.cli.main import run
 from shortvox.corpora.corpus import Corpus
-from shortvox.training.data import TrainingData
+from shortvox.corpora.speech import SpeechData
 from voices import make_voices
 
 # The same examples at every run, so that red means a change; `--hypothesis-profile explore` draws new ones. How
@@ -33,8 +33,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 @pytest.fixture(scope="session")
-def data(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    return TrainingData.open(corpus, Path(tmp_path_factory.mktemp("pack")))
+def data(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> SpeechData:
+    return SpeechData.open(corpus, Path(tmp_path_factory.mktemp("pack")))
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from shortvox.models.folder import ModelSettings, SpeakerModel
+from shortvox.models.settings import ModelSettings
+from shortvox.models.speaker_model import SpeakerModel
 
 
 @pytest.fixture(scope="package")

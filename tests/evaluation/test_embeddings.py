@@ -8,11 +8,11 @@ import pytest
 import torch
 from scipy import signal
 
+from shortvox.corpora.speech import SpeechData
 from shortvox.evaluation import embeddings
 from shortvox.evaluation.embeddings import band_limited, embed
 from shortvox.models.embedding import Crop
-from shortvox.models.folder import SpeakerModel
-from shortvox.training.data import TrainingData
+from shortvox.models.speaker_model import SpeakerModel
 
 CROPS = [Crop(0, 1000, 8000), Crop(1, 0, 8000), Crop(0, 1000, 8000), Crop(2, 5, 4000)]
 
@@ -35,7 +35,7 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
     return Counter(monkeypatch)
 
 
-def test_equal_crops_are_embedded_once(model: SpeakerModel, data: TrainingData, counter: Counter) -> None:
+def test_equal_crops_are_embedded_once(model: SpeakerModel, data: SpeechData, counter: Counter) -> None:
     vectors = embed(model, data.corpus, data.store, CROPS).of(CROPS)
     assert counter.crops == 3
     np.testing.assert_array_equal(vectors[0], vectors[2])
@@ -43,7 +43,7 @@ def test_equal_crops_are_embedded_once(model: SpeakerModel, data: TrainingData, 
 
 
 def test_the_cache_answers_the_second_time(
-    model: SpeakerModel, data: TrainingData, counter: Counter, tmp_path: Path
+    model: SpeakerModel, data: SpeechData, counter: Counter, tmp_path: Path
 ) -> None:
     first = embed(model, data.corpus, data.store, CROPS, cache=tmp_path).of(CROPS)
     second = embed(model, data.corpus, data.store, CROPS[::-1], cache=tmp_path).of(CROPS)
@@ -53,7 +53,7 @@ def test_the_cache_answers_the_second_time(
 
 @pytest.mark.parametrize("damage", [b"", b"not safetensors", None])
 def test_a_damaged_cache_file_is_computed_again(
-    model: SpeakerModel, data: TrainingData, counter: Counter, tmp_path: Path, damage: bytes | None
+    model: SpeakerModel, data: SpeechData, counter: Counter, tmp_path: Path, damage: bytes | None
 ) -> None:
     expected = embed(model, data.corpus, data.store, CROPS, cache=tmp_path).of(CROPS)
     (path,) = tmp_path.iterdir()
@@ -65,7 +65,7 @@ def test_a_damaged_cache_file_is_computed_again(
 
 
 def test_another_model_change_or_crop_is_another_entry(
-    model: SpeakerModel, data: TrainingData, counter: Counter, tmp_path: Path
+    model: SpeakerModel, data: SpeechData, counter: Counter, tmp_path: Path
 ) -> None:
     embed(model, data.corpus, data.store, CROPS, cache=tmp_path)
     embed(model, data.corpus, data.store, CROPS, cache=tmp_path, changed="4khz")
@@ -96,7 +96,7 @@ class Disturbed:
 
 
 @pytest.mark.parametrize("changed", ["none", "4khz"])
-def test_nothing_leaks_from_outside_the_crop(model: SpeakerModel, data: TrainingData, changed: str) -> None:
+def test_nothing_leaks_from_outside_the_crop(model: SpeakerModel, data: SpeechData, changed: str) -> None:
     inside, across = [Crop(3, 4000, 8000)], [Crop(3, 3999, 8000)]
     disturbed = Disturbed(data.store, 4000, 8000)
     expected = embed(model, data.corpus, data.store, inside, changed=changed).of(inside)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from shortvox.config import parse
+from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import ConfigError
 from shortvox.evaluation.calibrate import calibrate, calibration_for
@@ -19,19 +20,18 @@ from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
 from shortvox.evaluation.trials import Trials
 from shortvox.models.embedding import centre, embed_crops, whole
-from shortvox.models.folder import SpeakerModel
-from shortvox.training.data import TrainingData
+from shortvox.models.speaker_model import SpeakerModel
 
 SETTINGS = TestSettings(lengths=("full", "2", "1"), draws=100, crop_seeds=2)
 
 
 @pytest.fixture(scope="module")
-def test_set(data: TrainingData) -> TestSet:
+def test_set(data: SpeechData) -> TestSet:
     return TestSet.make(data, SETTINGS)
 
 
 @pytest.fixture(scope="module")
-def results(model: SpeakerModel, test_set: TestSet, data: TrainingData) -> dict[str, Any]:
+def results(model: SpeakerModel, test_set: TestSet, data: SpeechData) -> dict[str, Any]:
     fitted = replace(model, calibration=calibrate(model, data, SETTINGS))
     systems = {"fitted": System((fitted,), facts={"total_steps": 3}), "plain": System((model, model), seeds=(0, 1))}
     return evaluate(systems, test_set, SETTINGS)
@@ -112,7 +112,7 @@ def test_one_protocol_is_one_object(model: SpeakerModel, test_set: TestSet) -> N
 
 
 def test_short_files_are_counted_and_left_out_of_long_only(
-    results: dict[str, Any], data: TrainingData, test_set: TestSet
+    results: dict[str, Any], data: SpeechData, test_set: TestSet
 ) -> None:
     short = data.store.lengths < 32_000
     assert 0 < short.sum() < len(short)
@@ -137,13 +137,13 @@ def test_figures_by_column_cover_all_trials(model: SpeakerModel, test_set: TestS
     assert sum(part["n_nontarget"] for part in parts.values()) == test_set.trials.n_nontarget
 
 
-def test_same_family_and_band_limited(model: SpeakerModel, data: TrainingData) -> None:
+def test_same_family_and_band_limited(model: SpeakerModel, data: SpeechData) -> None:
     def with_family(utterance: Utterance) -> Utterance:
         return replace(utterance, extra=(("family", "ab"[int(utterance.speaker[1]) % 2]),))
 
     corpus = replace(data.corpus, utterances=tuple(map(with_family, data.corpus.utterances)))
     settings = SETTINGS.model_copy(update={"lengths": ("1",), "band_limited": True})
-    test = TestSet.make(TrainingData(corpus, data.store), settings)
+    test = TestSet.make(SpeechData(corpus, data.store), settings)
     protocols = evaluate({"x": System((model,))}, test, settings)["protocols"]
     first, second = (protocols[name]["systems"]["x"]["lengths"]["1"] for name in ("full-short", "short-short"))
     family = np.array([u.column("family") for u in corpus.utterances])
@@ -170,7 +170,7 @@ def test_spread_is_the_mean_angle_to_the_speaker_s_other_whole_utterances(
     assert spread_degrees(embeddings.of, cuts, test_set) == pytest.approx(np.mean(angles), abs=1e-2)
 
 
-def test_spread_needs_a_speaker_with_several_utterances(model: SpeakerModel, data: TrainingData) -> None:
+def test_spread_needs_a_speaker_with_several_utterances(model: SpeakerModel, data: SpeechData) -> None:
     trials = Trials(np.array([0, 0]), np.array([0, 4]), np.array([True, False]))
     test = TestSet.make(data, SETTINGS, trials)
     one = evaluate({"x": System((model,))}, test, SETTINGS)["protocols"]["full-short"]["systems"]["x"]

@@ -12,6 +12,7 @@ import torch
 
 from shortvox.config import parse
 from shortvox.corpora.corpus import Corpus, load_corpora
+from shortvox.corpora.speech import SpeechData
 from shortvox.errors import ConfigError, CorpusError
 from shortvox.evaluation import embeddings
 from shortvox.evaluation import scorer as scorer_module
@@ -26,9 +27,8 @@ from shortvox.evaluation.scorer import Scorer, make_scorer
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
 from shortvox.models.embedding import Crop, embed_crops, whole
-from shortvox.models.folder import SpeakerModel
+from shortvox.models.speaker_model import SpeakerModel
 from shortvox.scoring.measures import Measure, cohort_table
-from shortvox.training.data import TrainingData
 from voices import make_voices
 
 SETTINGS = TestSettings(lengths=("full", "1"), draws=100, crop_seeds=1)
@@ -43,12 +43,12 @@ TTA = scoring(embedding={"name": "tta", "crops": 4, "frames": 60})
 
 
 @pytest.fixture(scope="module")
-def test_set(data: TrainingData) -> TestSet:
+def test_set(data: SpeechData) -> TestSet:
     return TestSet.make(data.select(lambda u: u.speaker in ("v0", "v1", "v2")), SETTINGS)
 
 
 @pytest.fixture(scope="module")
-def cohort(data: TrainingData) -> TrainingData:
+def cohort(data: SpeechData) -> SpeechData:
     return data.select(lambda u: u.speaker not in ("v0", "v1", "v2"))
 
 
@@ -124,7 +124,7 @@ def test_what_is_no_longer_than_a_piece_is_scored_whole(model: SpeakerModel, tes
 @pytest.mark.parametrize("duration", ["full", "own", "other"])
 @pytest.mark.parametrize("how", [PA, PB], ids=lambda how: how.name)
 def test_as_norm_of_one_trial_by_hand(
-    model: SpeakerModel, test_set: TestSet, cohort: TrainingData, duration: str, how: Any
+    model: SpeakerModel, test_set: TestSet, cohort: SpeechData, duration: str, how: Any
 ) -> None:
     # Among untrained embeddings two cohort scores are nearly equal; the floor keeps rounding out of the comparison.
     chosen = scoring(norm={"name": "as-norm1", "top": 2, "floor": 0.01}, cohort={"utterances": 2, "duration": duration})
@@ -153,14 +153,14 @@ def test_as_norm_of_one_trial_by_hand(
 
 
 def test_as_norm_over_the_whole_cohort_is_called_s_norm(
-    model: SpeakerModel, test_set: TestSet, cohort: TrainingData
+    model: SpeakerModel, test_set: TestSet, cohort: SpeechData
 ) -> None:
     facts = make_scorer(model, scoring(norm={"name": "as-norm2"}), test_set, SETTINGS, cohort=cohort).facts()
     assert facts["cohort"]["norm"] == "s-norm"
     assert "s-norm over 3 of 3 cohort speakers" in facts["text"]
 
 
-def test_transforms_are_fitted_on_the_cohort(model: SpeakerModel, test_set: TestSet, cohort: TrainingData) -> None:
+def test_transforms_are_fitted_on_the_cohort(model: SpeakerModel, test_set: TestSet, cohort: SpeechData) -> None:
     scorer = make_scorer(model, scoring(transforms=["centring"]), test_set, SETTINGS, cohort=cohort)
     mean = embed_crops(model, cohort.store, [whole(cohort.store, p) for p in range(len(cohort.corpus))]).mean(axis=0)
     for score, enrol, test in first_trials(scorer, PA, "1"):
@@ -168,7 +168,7 @@ def test_transforms_are_fitted_on_the_cohort(model: SpeakerModel, test_set: Test
         assert score == pytest.approx(float(unit(a - mean) @ unit(b - mean)), abs=1e-4)
 
 
-def test_the_cohort_takes_utterances_from_all_over_a_speaker(data: TrainingData) -> None:
+def test_the_cohort_takes_utterances_from_all_over_a_speaker(data: SpeechData) -> None:
     chosen = Cohort.of(data, 2)
     assert chosen.positions[:4] == (0, 3, 4, 7)
     assert chosen.speaker.tolist() == [n for n in range(6) for _ in (0, 1)]
@@ -270,7 +270,7 @@ def test_crops_without_speech_are_counted(model: SpeakerModel, test_set: TestSet
                 whole_file[middle - 8_100 : middle + 8_100] *= 1e-5
             return whole_file[start:][:samples]
 
-    quiet = replace(test_set, data=TrainingData(test_set.data.corpus, Quiet()))  # type: ignore[arg-type]
+    quiet = replace(test_set, data=SpeechData(test_set.data.corpus, Quiet()))  # type: ignore[arg-type]
     assert make_scorer(model, scoring(), quiet, SETTINGS).voiceless(PA, "1") is None
     scorer = make_scorer(model, scoring(frontend={"vad": "sre16-v2"}), quiet, SETTINGS)
     count = len(test_set.data.corpus)
@@ -295,7 +295,7 @@ def test_crops_without_speech_are_counted(model: SpeakerModel, test_set: TestSet
 
 
 def test_nothing_is_embedded_twice(
-    model: SpeakerModel, test_set: TestSet, cohort: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: SpeakerModel, test_set: TestSet, cohort: SpeechData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[int, Crop]] = []
 
@@ -319,7 +319,7 @@ def test_nothing_is_embedded_twice(
 
 @pytest.mark.parametrize("how", [PA, PB])
 def test_an_utterance_meets_the_cohort_once_on_each_side(
-    model: SpeakerModel, test_set: TestSet, cohort: TrainingData, how: Protocol, monkeypatch: pytest.MonkeyPatch
+    model: SpeakerModel, test_set: TestSet, cohort: SpeechData, how: Protocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     met: list[int] = []
 
@@ -337,7 +337,7 @@ def test_an_utterance_meets_the_cohort_once_on_each_side(
 
 
 def test_each_way_of_scoring_has_a_calibration_of_its_own(
-    model: SpeakerModel, test_set: TestSet, cohort: TrainingData, model_folder: Path, tmp_path: Path
+    model: SpeakerModel, test_set: TestSet, cohort: SpeechData, model_folder: Path, tmp_path: Path
 ) -> None:
     chosen = scoring(norm={"name": "s-norm"})
     variant = variant_of(chosen, cohort)
@@ -364,7 +364,7 @@ def test_each_way_of_scoring_has_a_calibration_of_its_own(
 
 
 def test_systems_of_one_table_may_be_scored_differently(
-    model: SpeakerModel, test_set: TestSet, cohort: TrainingData, tmp_path: Path
+    model: SpeakerModel, test_set: TestSet, cohort: SpeechData, tmp_path: Path
 ) -> None:
     normed = scoring(norm={"name": "as-norm1", "top": 2})
     fitted = replace(model, calibration=calibrate(model, test_set.data, SETTINGS, scoring=normed, cohort=cohort))

@@ -8,18 +8,18 @@ import soundfile
 
 from shortvox.config import parse
 from shortvox.corpora.audio import read_audio
+from shortvox.corpora.speech import SpeechData
 from shortvox.errors import ConfigError
 from shortvox.frontend import augment
 from shortvox.frontend.augment import Augmenter, AugmentSettings, Bank, direct_path_first, mix, power
 from shortvox.frontend.rooms import simulated_rooms
-from shortvox.training.data import TrainingData
 from shortvox.training.settings import TrainSettings
 from voices import voice
 
 CROP = 16000
 
 
-def augmenter(data: TrainingData, **settings: object) -> Augmenter:
+def augmenter(data: SpeechData, **settings: object) -> Augmenter:
     return Augmenter(AugmentSettings(probability=1.0, rooms=2, **settings), data.corpus, data.store, seed=0)
 
 
@@ -42,7 +42,7 @@ def test_natural_speech_is_always_heard(speeds: tuple[float, ...]) -> None:
 
 @pytest.mark.parametrize("kind", ["noise", "music", "babble"])
 @pytest.mark.parametrize("wanted", [3.0, 15.0])
-def test_snr_is_what_was_asked_for(data: TrainingData, noise_folder: Path, kind: str, wanted: float) -> None:
+def test_snr_is_what_was_asked_for(data: SpeechData, noise_folder: Path, kind: str, wanted: float) -> None:
     options = {f"{kind}_snr": (wanted, wanted)} | ({"music": (noise_folder,)} if kind == "music" else {})
     speech = data.store.read(0, 0, CROP)
     for seed in range(5):
@@ -52,14 +52,14 @@ def test_snr_is_what_was_asked_for(data: TrainingData, noise_folder: Path, kind:
         assert snr(speech, noisy) == pytest.approx(wanted, abs=0.05)
 
 
-def test_noise_comes_from_the_folder_and_wraps(data: TrainingData, noise_folder: Path) -> None:
+def test_noise_comes_from_the_folder_and_wraps(data: SpeechData, noise_folder: Path) -> None:
     speech = data.store.read(0, 0, CROP)
     noisy = augmenter(data, kinds=("noise",), noise=(noise_folder,))(speech, 0, np.random.default_rng(1))
     added = noisy - speech
     np.testing.assert_allclose(added[: CROP - 5000], added[5000:], atol=1e-5)
 
 
-def test_babble_is_never_of_the_same_speaker(data: TrainingData) -> None:
+def test_babble_is_never_of_the_same_speaker(data: SpeechData) -> None:
     class Listening:
         lengths = data.store.lengths
 
@@ -79,7 +79,7 @@ def test_babble_is_never_of_the_same_speaker(data: TrainingData) -> None:
     assert speakers == set(data.corpus.speakers) - {data.corpus.utterances[0].speaker}
 
 
-def test_reverberation_keeps_length_and_level(data: TrainingData) -> None:
+def test_reverberation_keeps_length_and_level(data: SpeechData) -> None:
     speech = data.store.read(0, 0, CROP)
     wet = augmenter(data, kinds=("reverb",))(speech, 0, np.random.default_rng(0))
     assert wet.shape == speech.shape
@@ -88,7 +88,7 @@ def test_reverberation_keeps_length_and_level(data: TrainingData) -> None:
     assert not np.allclose(wet, speech, atol=1e-3)
 
 
-def test_reverberation_is_the_linear_convolution(data: TrainingData, tmp_path: Path) -> None:
+def test_reverberation_is_the_linear_convolution(data: SpeechData, tmp_path: Path) -> None:
     response = np.zeros(800, np.float32)
     response[[100, 300, 700]] = 0.8, -0.4, 0.2  # the direct path arrives late: it is moved to time zero
     soundfile.write(tmp_path / "rir.wav", response, 16000, subtype="FLOAT")
@@ -107,7 +107,7 @@ def test_simulated_rooms_repeat_and_start_with_the_direct_path() -> None:
     assert not np.array_equal(first[0], simulated_rooms(1, seed=5)[0])
 
 
-def test_every_choice_comes_from_the_generator(data: TrainingData) -> None:
+def test_every_choice_comes_from_the_generator(data: SpeechData) -> None:
     speech = data.store.read(0, 0, CROP)
     every = augmenter(data, kinds=("noise", "babble", "reverb"))
     outcomes = [every(speech, 0, np.random.default_rng(seed)) for seed in range(6)]
@@ -116,7 +116,7 @@ def test_every_choice_comes_from_the_generator(data: TrainingData) -> None:
     assert not np.array_equal(outcomes[0], outcomes[1])
 
 
-def test_probability_is_the_share_of_changed_crops(data: TrainingData) -> None:
+def test_probability_is_the_share_of_changed_crops(data: SpeechData) -> None:
     speech = data.store.read(0, 0, 2000)
     some = Augmenter(AugmentSettings(probability=0.3, kinds=("noise",)), data.corpus, data.store, seed=0)
     changed = sum(some(speech, 0, np.random.default_rng(seed)) is not speech for seed in range(500))
@@ -129,7 +129,7 @@ def test_silence_stays_silence_and_finite() -> None:
     np.testing.assert_array_equal(mix(noise, silence, 5.0), noise)
 
 
-def test_mistakes_are_told_before_training(data: TrainingData, tmp_path: Path) -> None:
+def test_mistakes_are_told_before_training(data: SpeechData, tmp_path: Path) -> None:
     for name in ("noise", "music", "rirs"):
         with pytest.raises(ConfigError, match=rf"^train\.yaml: augment\.{name}\.0: /no/such: no such folder"):
             parse(TrainSettings, {"augment": {name: ["/no/such"]}}, "train.yaml")
@@ -139,7 +139,7 @@ def test_mistakes_are_told_before_training(data: TrainingData, tmp_path: Path) -
         parse(TrainSettings, {"augment": {"kinds": ["music"]}}, "train.yaml")
 
 
-def test_a_damaged_file_of_a_bank_is_named(tmp_path: Path, data: TrainingData) -> None:
+def test_a_damaged_file_of_a_bank_is_named(tmp_path: Path, data: SpeechData) -> None:
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
     for name, one in (("noise", "noise"), ("rirs", "reverb")):
         made = augmenter(data, kinds=(one,), **{name: (tmp_path,)})

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from shortvox.config import parse
+from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.store import AudioStore
 from shortvox.frontend.fbank import Fbank, frame_bounds, frame_count, whole_windows
 from shortvox.frontend.frontend import FrontEnd, FrontEndSettings
 from shortvox.frontend.masking import pack_left
 from shortvox.frontend.vad import detector
-from shortvox.training.data import TrainingData
 from shortvox.training.settings import TrainSettings
 from shortvox.training.trainer import train
 from voices import voice
@@ -170,8 +170,8 @@ class Broken:
 
 @pytest.mark.parametrize("crop", ["80f", "full"])
 @pytest.mark.filterwarnings("error")
-def test_a_training_takes_what_a_vad_leaves(data: TrainingData, tmp_path: Path, crop: str) -> None:
-    broken = TrainingData(data.corpus, Broken(data.store))
+def test_a_training_takes_what_a_vad_leaves(data: SpeechData, tmp_path: Path, crop: str) -> None:
+    broken = SpeechData(data.corpus, Broken(data.store))
     waveforms = torch.from_numpy(np.stack([broken.store.read(position, 0, 12800) for position in range(3)]))
     _, counts = front_end("sre16-v2")(waveforms)
     assert counts is not None and len(set(counts.tolist())) == 3

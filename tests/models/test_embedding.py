@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.store import AudioStore
 from shortvox.frontend.fbank import frame_bounds
 from shortvox.models import embedding
 from shortvox.models.embedding import Crop, centre, embed_crops, voiceless, whole
-from shortvox.models.folder import ModelSettings, SpeakerModel
-from shortvox.training.data import TrainingData
+from shortvox.models.settings import ModelSettings
+from shortvox.models.speaker_model import SpeakerModel
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def model() -> SpeakerModel:
 
 
 def test_batches_do_not_change_an_embedding(
-    model: SpeakerModel, data: TrainingData, monkeypatch: pytest.MonkeyPatch
+    model: SpeakerModel, data: SpeechData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     crops = [whole(data.store, 0), centre(data.store, 1, 8000), Crop(2, 100, 160), Crop(3, 5, 40), whole(data.store, 4)]
     finished: list[int] = []
@@ -33,7 +34,7 @@ def test_batches_do_not_change_an_embedding(
     assert sum(finished) == len(crops)
 
 
-def test_only_the_crop_is_heard(model: SpeakerModel, data: TrainingData) -> None:
+def test_only_the_crop_is_heard(model: SpeakerModel, data: SpeechData) -> None:
     crop = Crop(0, 4000, 8000)
     waveform = torch.from_numpy(data.store.read(0)[4000:12000])[None]
     np.testing.assert_allclose(
@@ -41,13 +42,13 @@ def test_only_the_crop_is_heard(model: SpeakerModel, data: TrainingData) -> None
     )
 
 
-def test_a_transform_sees_each_waveform(model: SpeakerModel, data: TrainingData) -> None:
+def test_a_transform_sees_each_waveform(model: SpeakerModel, data: SpeechData) -> None:
     crop = Crop(0, 0, 8000)
     changed = embed_crops(model, data.store, [crop], transform=lambda waveform: waveform[::-1].copy())
     assert np.abs(changed - embed_crops(model, data.store, [crop])).max() > 1e-3
 
 
-def test_the_mode_of_the_model_is_left_as_it_was(model: SpeakerModel, data: TrainingData) -> None:
+def test_the_mode_of_the_model_is_left_as_it_was(model: SpeakerModel, data: SpeechData) -> None:
     before = {name: tensor.clone() for name, tensor in model.tensors().items()}
     model.backbone.train()
     embed_crops(model, data.store, [whole(data.store, 0)])
@@ -57,7 +58,7 @@ def test_the_mode_of_the_model_is_left_as_it_was(model: SpeakerModel, data: Trai
         assert torch.equal(tensor, before[name])
 
 
-def test_centre_takes_the_middle_or_all(data: TrainingData) -> None:
+def test_centre_takes_the_middle_or_all(data: SpeechData) -> None:
     length = int(data.store.lengths[0])
     assert centre(data.store, 0, 1000) == (0, (length - 1000) // 2, 1000)
     assert centre(data.store, 0, 10**9) == (0, 0, length)
@@ -88,7 +89,7 @@ def with_front_end(vad: str, cmn: str = "sliding") -> SpeakerModel:
 
 
 @pytest.mark.parametrize("vad", ["none", "sre16-v2", "sre16-v1"])
-def test_only_the_context_of_the_file_hears_what_is_outside_the_crop(data: TrainingData, vad: str) -> None:
+def test_only_the_context_of_the_file_hears_what_is_outside_the_crop(data: SpeechData, vad: str) -> None:
     model, crop = with_front_end(vad), Crop(0, 4000, 8000)
     changed = Silenced(data.store, (4000, 12000))
     np.testing.assert_array_equal(embed_crops(model, changed, [crop]), embed_crops(model, data.store, [crop]))
@@ -97,14 +98,14 @@ def test_only_the_context_of_the_file_hears_what_is_outside_the_crop(data: Train
 
 
 @pytest.mark.parametrize("vad", ["none", "sre16-v2"])
-def test_a_whole_file_is_the_same_in_either_context(data: TrainingData, vad: str) -> None:
+def test_a_whole_file_is_the_same_in_either_context(data: SpeechData, vad: str) -> None:
     model, crops = with_front_end(vad), [whole(data.store, position) for position in range(4)]
     np.testing.assert_allclose(
         embed_crops(model, data.store, crops, context="file"), embed_crops(model, data.store, crops), atol=1e-5
     )
 
 
-def test_the_context_of_the_file_slices_its_features(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_context_of_the_file_slices_its_features(data: SpeechData, monkeypatch: pytest.MonkeyPatch) -> None:
     model = with_front_end("none", "utterance")
     crops = [Crop(0, 4000, 8000), Crop(1, 0, 40), Crop(2, 1234, 4321), Crop(0, int(data.store.lengths[0]) - 500, 500)]
     expected = []
@@ -119,7 +120,7 @@ def test_the_context_of_the_file_slices_its_features(data: TrainingData, monkeyp
     np.testing.assert_allclose(embed_crops(model, data.store, crops, context="file"), expected, atol=1e-4)
 
 
-def test_crops_without_speech_are_named(data: TrainingData) -> None:
+def test_crops_without_speech_are_named(data: SpeechData) -> None:
     model, store = with_front_end("sre16-v2"), Silenced(data.store, (0, 6000))
     crops = [Crop(0, 8000, 4000), Crop(0, 0, 4000), Crop(1, 10000, 160)]
     for context in ("crop", "file"):

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from shortvox.corpora.speech import SpeechData
 from shortvox.errors import ConfigError, ModelError, ShortvoxError
-from shortvox.models.folder import ModelSettings, SpeakerModel, load_model, save_model
-from shortvox.training.data import TrainingData
+from shortvox.models.folder import load_model, save_model
+from shortvox.models.settings import ModelSettings
+from shortvox.models.speaker_model import SpeakerModel
 
 SETTINGS = ModelSettings(backbone="ecapa-64")
 NAMES = ("anna", "bob#0.9", "çelik ölü", "d e", "x\ry")
@@ -34,7 +36,7 @@ def refusal(folder: Path) -> str:
     return message
 
 
-def test_round_trip(model: SpeakerModel, folder: Path, data: TrainingData) -> None:
+def test_round_trip(model: SpeakerModel, folder: Path, data: SpeechData) -> None:
     torch.manual_seed(11)
     expected = torch.rand(1)
     torch.manual_seed(11)

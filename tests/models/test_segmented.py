@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch.nn import functional
 
+from shortvox.corpora.speech import SpeechData
 from shortvox.models.embedding import Crop, embed_crops
-from shortvox.models.folder import ModelSettings, SpeakerModel
 from shortvox.models.segmented import Bring, embed_segmented, joined_embedding, mean_embedding
-from shortvox.training.data import TrainingData
+from shortvox.models.settings import ModelSettings
+from shortvox.models.speaker_model import SpeakerModel
 
 BOTH = pytest.mark.parametrize("bring", [mean_embedding, joined_embedding])
 CROPS = [Crop(0, 100, 16_000), Crop(1, 0, 8_000), Crop(2, 0, 20_123), Crop(3, 7, 4_000), Crop(4, 0, 16_000)]
@@ -21,7 +22,7 @@ def model() -> SpeakerModel:
 
 
 @BOTH
-def test_one_segment_is_the_whole_crop(model: SpeakerModel, data: TrainingData, bring: Bring) -> None:
+def test_one_segment_is_the_whole_crop(model: SpeakerModel, data: SpeechData, bring: Bring) -> None:
     found = embed_segmented(model, data.store, CROPS, frames=300, overlap=0.1, bring=bring)
     np.testing.assert_allclose(found, embed_crops(model, data.store, CROPS), atol=1e-6)
     with torch.inference_mode():  # and so it is where segments are brought together
@@ -31,7 +32,7 @@ def test_one_segment_is_the_whole_crop(model: SpeakerModel, data: TrainingData, 
 
 
 @BOTH
-def test_segments_by_hand(model: SpeakerModel, data: TrainingData, bring: Bring) -> None:
+def test_segments_by_hand(model: SpeakerModel, data: SpeechData, bring: Bring) -> None:
     """Each segment through the front end and the trunk alone, then together; crops of several counts in one call."""
     heard: list[int] = []
     found = embed_segmented(model, data.store, CROPS, frames=50, overlap=0.1, bring=bring, on_batch=heard.append)
@@ -56,7 +57,7 @@ def test_segments_by_hand(model: SpeakerModel, data: TrainingData, bring: Bring)
 
 
 @BOTH
-def test_segments_may_hear_the_whole_file(model: SpeakerModel, data: TrainingData, bring: Bring) -> None:
+def test_segments_may_hear_the_whole_file(model: SpeakerModel, data: SpeechData, bring: Bring) -> None:
     """A crop that starts and ends with a frame: its segments are then frames of the file's features."""
     crop = Crop(2, 1_600, 16_000)
     (found,) = embed_segmented(model, data.store, [crop], frames=50, overlap=0, bring=bring, context="file")
@@ -67,7 +68,7 @@ def test_segments_may_hear_the_whole_file(model: SpeakerModel, data: TrainingDat
     np.testing.assert_allclose(found, together[0], atol=1e-5)
 
 
-def test_the_audio_is_changed_before_it_is_embedded(model: SpeakerModel, data: TrainingData) -> None:
+def test_the_audio_is_changed_before_it_is_embedded(model: SpeakerModel, data: SpeechData) -> None:
     def reverse(waveform: np.ndarray) -> np.ndarray:
         return waveform[::-1].copy()
 

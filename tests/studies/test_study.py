@@ -12,7 +12,9 @@ import yaml
 
 from shortvox.errors import ConfigError, ModelError
 from shortvox.models import backbone
-from shortvox.models.folder import ModelSettings, SpeakerModel, save_model
+from shortvox.models.folder import save_model
+from shortvox.models.settings import ModelSettings
+from shortvox.models.speaker_model import SpeakerModel
 from shortvox.studies.catalogue import FOLDER, list_studies, load_study, study_names
 from shortvox.studies.data import DataSource
 from shortvox.studies.runner import StudyRun, plan

@@ -9,13 +9,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from shortvox.config import parse
+from shortvox.corpora.speech import SpeechData
 from shortvox.errors import AudioError, ShortvoxError
 from shortvox.training.batches import Batch, Relay, TrainingBatches, change_speed, speaker_names
-from shortvox.training.data import TrainingData
 from shortvox.training.settings import TrainSettings
 
 
-def make(data: TrainingData, rank: int = 0, ranks: int = 1, **values: object) -> TrainingBatches:
+def make(data: SpeechData, rank: int = 0, ranks: int = 1, **values: object) -> TrainingBatches:
     values = {"batch": 6, "crop": "50f", "steps": 4, "augment": {"rooms": 2}, **values}
     settings = parse(TrainSettings, values, "test")
     rows = speaker_names(data.corpus.speakers, settings.augment.speeds)
@@ -29,7 +29,7 @@ def same(first: Batch, second: Batch) -> bool:
 
 @pytest.mark.parametrize("crop", ["50f", "30-60f", "full"])
 @pytest.mark.parametrize("sampler", ["utterances", "speakers"])
-def test_a_batch_is_a_pure_function_of_the_step(data: TrainingData, crop: str, sampler: str) -> None:
+def test_a_batch_is_a_pure_function_of_the_step(data: SpeechData, crop: str, sampler: str) -> None:
     batches, again = (make(data, crop=crop, sampler=sampler) for _ in range(2))
     later = again[3]
     for step in range(4):
@@ -40,7 +40,7 @@ def test_a_batch_is_a_pure_function_of_the_step(data: TrainingData, crop: str, s
 
 
 @pytest.mark.parametrize("crop", ["50f", "full"])
-def test_ranks_share_the_global_batch_in_turn(data: TrainingData, crop: str) -> None:
+def test_ranks_share_the_global_batch_in_turn(data: SpeechData, crop: str) -> None:
     whole = make(data, crop=crop)[2]
     shares = [make(data, rank, 2, crop=crop)[2] for rank in range(2)]
     assert sum(share.seconds for share in shares) == pytest.approx(whole.seconds)
@@ -51,7 +51,7 @@ def test_ranks_share_the_global_batch_in_turn(data: TrainingData, crop: str) -> 
         assert not whole.waveforms[rank::2, samples:].any()
 
 
-def test_workers_make_the_same_batches(data: TrainingData) -> None:
+def test_workers_make_the_same_batches(data: SpeechData) -> None:
     def loaded(workers: int) -> list[Batch]:
         return list(DataLoader(Relay(make(data)), batch_size=None, sampler=range(4), num_workers=workers))
 
@@ -60,20 +60,20 @@ def test_workers_make_the_same_batches(data: TrainingData) -> None:
     assert all(same(first, second) for first, second in zip(alone, many, strict=True))
 
 
-def test_batches_can_be_sent_to_a_spawned_worker(data: TrainingData) -> None:
+def test_batches_can_be_sent_to_a_spawned_worker(data: SpeechData) -> None:
     batches = make(data)
     expected = batches[1]
     assert same(pickle.loads(pickle.dumps(Relay(batches)))[1], expected)
 
 
-def test_a_fault_in_a_worker_is_one_line(data: TrainingData) -> None:
+def test_a_fault_in_a_worker_is_one_line(data: SpeechData) -> None:
     class Broken:
         lengths = data.store.lengths
 
         def read(self, position: int, start: int = 0, samples: int | None = None) -> np.ndarray:
             raise AudioError(f"{data.corpus.utterances[position].path}: truncated")
 
-    batches = make(TrainingData(data.corpus, Broken()))
+    batches = make(SpeechData(data.corpus, Broken()))
     for workers in (0, 1):
         fault = next(iter(DataLoader(Relay(batches), batch_size=None, sampler=range(4), num_workers=workers)))
         assert isinstance(fault, ShortvoxError)
@@ -81,7 +81,7 @@ def test_a_fault_in_a_worker_is_one_line(data: TrainingData) -> None:
         assert "\n" not in str(fault)
 
 
-def test_lengths_of_crops(data: TrainingData) -> None:
+def test_lengths_of_crops(data: SpeechData) -> None:
     fixed = make(data, crop="0.5s")
     assert {fixed[step].waveforms.shape for step in range(4)} == {(6, 8000)}
     assert all(fixed[step].lengths is None for step in range(4))
@@ -91,7 +91,7 @@ def test_lengths_of_crops(data: TrainingData) -> None:
     assert all(3200 <= samples <= 9600 and samples % 160 == 0 for samples in drawn)
 
 
-def test_whole_utterances_come_each_once_and_with_others_of_their_length(data: TrainingData) -> None:
+def test_whole_utterances_come_each_once_and_with_others_of_their_length(data: SpeechData) -> None:
     batches = make(data, crop="full", batch=6, steps=16, augment={"probability": 0.0})
     heard: list[int] = []
     padding = []
@@ -105,7 +105,7 @@ def test_whole_utterances_come_each_once_and_with_others_of_their_length(data: T
     assert np.mean(padding) < 0.1
 
 
-def test_crops_hold_the_labelled_speakers_speech(data: TrainingData) -> None:
+def test_crops_hold_the_labelled_speakers_speech(data: SpeechData) -> None:
     batches = make(data, augment={"probability": 0.0})
     batch = batches[0]
     for waveform, label in zip(batch.waveforms.numpy(), batch.labels.tolist(), strict=True):
@@ -117,14 +117,14 @@ def test_crops_hold_the_labelled_speakers_speech(data: TrainingData) -> None:
         )
 
 
-def test_short_files_are_wrapped_and_counted(data: TrainingData) -> None:
+def test_short_files_are_wrapped_and_counted(data: SpeechData) -> None:
     batch = make(data, crop="4s", augment={"probability": 0.0})[0]
     assert batch.wrapped == 6  # no made utterance is longer than three seconds
     position = make(data, crop="4s")._positions(0)[0]
     np.testing.assert_array_equal(batch.waveforms[0].numpy(), np.resize(data.store.read(position), 64000))
 
 
-def test_speed_variants_are_speakers_of_their_own(data: TrainingData) -> None:
+def test_speed_variants_are_speakers_of_their_own(data: SpeechData) -> None:
     names = speaker_names(("a", "b"), (1.0, 0.9, 1.1))
     assert names == ("a", "b", "a#0.9", "b#0.9", "a#1.1", "b#1.1")
     assert speaker_names(("a", "b"), (1.0,)) == ("a", "b")
@@ -150,7 +150,7 @@ def test_speed_moves_pitch_and_length(speed: float) -> None:
     assert len(change_speed(tone[:100], speed, 5000)) == 5000
 
 
-def test_a_batch_is_cut_into_parts_of_the_same_items(data: TrainingData) -> None:
+def test_a_batch_is_cut_into_parts_of_the_same_items(data: SpeechData) -> None:
     batch = make(data, crop="full")[0]
     parts = batch.split(3)
     assert torch.equal(torch.cat([part.labels for part in parts]), batch.labels)
@@ -159,7 +159,7 @@ def test_a_batch_is_cut_into_parts_of_the_same_items(data: TrainingData) -> None
     assert batch.split(1) == [batch]
 
 
-def test_a_part_of_the_data_reads_its_own_audio(data: TrainingData, tmp_path: Path) -> None:
+def test_a_part_of_the_data_reads_its_own_audio(data: SpeechData, tmp_path: Path) -> None:
     rest, held = data.hold_out(2, seed=3)
     assert len(held.corpus.speakers) == 2
     assert not set(rest.corpus.speakers) & set(held.corpus.speakers)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from trainings import PLAIN
 
 from shortvox.corpora.corpus import Corpus
-from shortvox.training.data import TrainingData
+from shortvox.corpora.speech import SpeechData
 
 # SGD, because Adam turns the rounding noise of gradients that are zero in theory into whole steps.
 SGD = {**PLAIN, "batch": 8, "steps": 3, "optimiser": {"name": "sgd", "lr": 0.005, "weight_decay": 1e-3}}
@@ -62,7 +62,7 @@ def free_ports(count: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def teacher(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def teacher(data: SpeechData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("teacher")
     trainings.run({**PLAIN, "steps": 1}, data, out)
     return out
@@ -123,7 +123,7 @@ def compare(together: Path, alone: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["augmented", "full", "segments"])
-def test_two_ranks_equal_one_process(together: Path, data: TrainingData, name: str, tmp_path: Path) -> None:
+def test_two_ranks_equal_one_process(together: Path, data: SpeechData, name: str, tmp_path: Path) -> None:
     trainings.run(JOBS[name], data, tmp_path / "batch")
     compare(together / name, tmp_path / "batch")
     trainings.run({**JOBS[name], "batch": JOBS[name]["batch"] // 2}, data, tmp_path / "half")

@@ -14,15 +14,15 @@ from safetensors.torch import load_file
 from trainings import PLAIN, RICH
 
 from shortvox.corpora.corpus import Corpus
+from shortvox.corpora.speech import SpeechData
 from shortvox.errors import ModelError
-from shortvox.training.data import TrainingData
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SCRIPT = Path(trainings.__file__)
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(data: SpeechData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("uninterrupted")
     trainings.run(RICH, data, out)
     return out
@@ -44,9 +44,7 @@ def assert_same(out: Path, expected: Path) -> None:
     assert histories[0] == histories[1]
 
 
-def test_killed_in_the_middle_of_a_step(
-    corpus: Corpus, data: TrainingData, uninterrupted: Path, tmp_path: Path
-) -> None:
+def test_killed_in_the_middle_of_a_step(corpus: Corpus, data: SpeechData, uninterrupted: Path, tmp_path: Path) -> None:
     job = {"settings": RICH, "out": str(tmp_path / "run"), "kill": 7}
     ended = subprocess.run([sys.executable, SCRIPT, corpus.root, json.dumps([job])], capture_output=True, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
@@ -59,7 +57,7 @@ def test_killed_in_the_middle_of_a_step(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_asked_to_stop(number: signal.Signals, data: TrainingData, uninterrupted: Path, tmp_path: Path) -> None:
+def test_asked_to_stop(number: signal.Signals, data: SpeechData, uninterrupted: Path, tmp_path: Path) -> None:
     handler = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt):
         trainings.run(RICH, data, tmp_path, on_step=lambda done, *_: done == 8 and signal.raise_signal(number))
@@ -71,7 +69,7 @@ def test_asked_to_stop(number: signal.Signals, data: TrainingData, uninterrupted
 
 
 def test_a_truncated_checkpoint_falls_back_to_the_one_before(
-    data: TrainingData, uninterrupted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: SpeechData, uninterrupted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         trainings.run(RICH, data, tmp_path, on_step=lambda done, *_: done == 11 and signal.raise_signal(signal.SIGTERM))
@@ -83,7 +81,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(
     assert_same(tmp_path, uninterrupted)
 
 
-def test_validation_and_bookkeeping_change_no_weight(data: TrainingData, uninterrupted: Path, tmp_path: Path) -> None:
+def test_validation_and_bookkeeping_change_no_weight(data: SpeechData, uninterrupted: Path, tmp_path: Path) -> None:
     rest, _ = data.hold_out(2)
     trainings.run({**RICH, "validation": {}, "workers": 2, "checkpoint_every": 100}, rest, tmp_path)
     ours, theirs = load_file(tmp_path / "model.safetensors"), load_file(uninterrupted / "model.safetensors")
@@ -99,21 +97,21 @@ def test_validation_is_at_every_nth_step_and_at_the_end(uninterrupted: Path) -> 
     assert history["seconds_heard"] == pytest.approx(14 * 4 * 0.4, rel=0.2)
 
 
-def test_a_finished_training_is_returned_and_not_repeated(data: TrainingData, uninterrupted: Path) -> None:
+def test_a_finished_training_is_returned_and_not_repeated(data: SpeechData, uninterrupted: Path) -> None:
     before = (uninterrupted / "model.safetensors").stat().st_mtime_ns
     model = trainings.run(RICH, data, uninterrupted, resume=True)
     assert (uninterrupted / "model.safetensors").stat().st_mtime_ns == before
     assert len(model.speakers) == 8
 
 
-def test_two_trainings_do_not_share_a_folder(data: TrainingData, uninterrupted: Path) -> None:
+def test_two_trainings_do_not_share_a_folder(data: SpeechData, uninterrupted: Path) -> None:
     with pytest.raises(ModelError, match="already holds a training; add --resume"):
         trainings.run(RICH, data, uninterrupted)
     with pytest.raises(ModelError, match="has other settings"):
         trainings.run({**RICH, "seed": 1}, data, uninterrupted, resume=True)
 
 
-def test_the_seed_matters(data: TrainingData, tmp_path: Path) -> None:
+def test_the_seed_matters(data: SpeechData, tmp_path: Path) -> None:
     weights = []
     for name, seed in (("first", 0), ("again", 0), ("other", 1)):
         model = trainings.run({**PLAIN, "steps": 2, "seed": seed}, data, tmp_path / name)

@@ -14,11 +14,12 @@ from torch.nn import functional
 from trainings import PLAIN, RICH
 
 from shortvox.config import parse
+from shortvox.corpora.speech import SpeechData
 from shortvox.errors import ConfigError, ModelError
-from shortvox.models.folder import SpeakerModel, load_model
+from shortvox.models.folder import load_model
+from shortvox.models.speaker_model import SpeakerModel
 from shortvox.training.batches import Batch, TrainingBatches, speaker_names
 from shortvox.training.centroids import EmaRows, EpochRows, utterance_centroids
-from shortvox.training.data import TrainingData
 from shortvox.training.distributed import Placement
 from shortvox.training.learner import Learner
 from shortvox.training.settings import TrainSettings
@@ -29,14 +30,14 @@ QUIET = {"probability": 0.0, "time_frames": 0, "frequency_bands": 0}  # nothing 
 
 
 @pytest.fixture(scope="module")
-def teacher(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def teacher(data: SpeechData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("teacher")
     trainings.run({**PLAIN, "steps": 3, "seed": 5}, data, out)
     return out
 
 
 def step(
-    data: TrainingData, values: dict[str, Any], *, teachers: dict[str, SpeakerModel] | None = None
+    data: SpeechData, values: dict[str, Any], *, teachers: dict[str, SpeakerModel] | None = None
 ) -> tuple[Learner, Batch]:
     """A learner with weights of seed 0, and the first batch."""
     settings = parse(TrainSettings, {**PLAIN, "augment": QUIET, **values}, "test").simplified()
@@ -62,7 +63,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return first.keys() == second.keys() and all(tensor.equal(second[name]) for name, tensor in first.items())
 
 
-def test_a_batch_is_cut_into_segments(data: TrainingData) -> None:
+def test_a_batch_is_cut_into_segments(data: SpeechData) -> None:
     _, batch = step(data, {"crop": "40f", "segments": SEGMENTS})
     assert batch.segments.shape == (4, 3, 20 * 160)
     assert batch.starts.tolist() == [[0, 18, 20]] * 4
@@ -72,7 +73,7 @@ def test_a_batch_is_cut_into_segments(data: TrainingData) -> None:
     assert batch.seconds == pytest.approx(4 * 3 * 0.2)
 
 
-def test_one_segment_lies_anywhere_in_the_crop(data: TrainingData) -> None:
+def test_one_segment_lies_anywhere_in_the_crop(data: SpeechData) -> None:
     values = {"crop": "40f", "batch": 200, "segments": {"length": "20f", "pick": "one", "loss": {"crop": 1}}}
     _, batch = step(data, values)
     assert batch.segments.shape == (200, 1, 20 * 160)
@@ -82,7 +83,7 @@ def test_one_segment_lies_anywhere_in_the_crop(data: TrainingData) -> None:
         assert torch.equal(piece[0], crop[start * 160 : (start + 20) * 160])
 
 
-def test_a_random_length_is_drawn_for_each_batch(data: TrainingData) -> None:
+def test_a_random_length_is_drawn_for_each_batch(data: SpeechData) -> None:
     settings = parse(TrainSettings, {**PLAIN, "steps": 40, "segments": {"length": "10-60f"}}, "test")
     names = speaker_names(data.corpus.speakers, settings.augment.speeds)
     batches = TrainingBatches(data.corpus, data.store, settings, names)
@@ -92,7 +93,7 @@ def test_a_random_length_is_drawn_for_each_batch(data: TrainingData) -> None:
     assert len(set(lengths)) > 10
 
 
-def test_augmentation_is_drawn_for_the_crop_or_for_each_segment(data: TrainingData) -> None:
+def test_augmentation_is_drawn_for_the_crop_or_for_each_segment(data: SpeechData) -> None:
     loud = {**QUIET, "probability": 1.0, "kinds": ["noise"], "noise_snr": [0, 0]}
     for augment, shared in (("crop", True), ("segment", False)):
         _, batch = step(data, {"augment": loud, "segments": {"length": "30f", "overlap": 0.9, "augment": augment}})
@@ -102,7 +103,7 @@ def test_augmentation_is_drawn_for_the_crop_or_for_each_segment(data: TrainingDa
 
 
 @pytest.mark.parametrize("augment", ["crop", "segment"])
-def test_spec_augment_is_drawn_for_the_crop_or_for_each_segment(data: TrainingData, augment: str) -> None:
+def test_spec_augment_is_drawn_for_the_crop_or_for_each_segment(data: SpeechData, augment: str) -> None:
     """Of a crop whose segments are the same sound, the embeddings differ by what SpecAugment blanks."""
     values = {"crop": "40f", "augment": {"probability": 0.0}, "segments": {"length": "20f", "augment": augment}}
     learner, batch = step(data, values)
@@ -112,14 +113,14 @@ def test_spec_augment_is_drawn_for_the_crop_or_for_each_segment(data: TrainingDa
 
 
 @pytest.mark.parametrize("join", ["embeddings", "maps"])
-def test_one_segment_equals_the_plain_model(data: TrainingData, join: str) -> None:
+def test_one_segment_equals_the_plain_model(data: SpeechData, join: str) -> None:
     plain = loss_of(*step(data, {}))
     segments = {"length": "40f", "join": join, "loss": {"aggregate": 1, "segments": 0}}
     assert loss_of(*step(data, {"segments": segments})) == pytest.approx(plain, rel=1e-5)
     assert loss_of(*step(data, {"segments": {**segments, "cmn": "crop"}})) == pytest.approx(plain, rel=1e-5)
 
 
-def test_mean_normalisation_over_the_crop_hears_the_frames_of_each_segment(data: TrainingData) -> None:
+def test_mean_normalisation_over_the_crop_hears_the_frames_of_each_segment(data: SpeechData) -> None:
     learner, batch = step(data, {"segments": {**SEGMENTS, "cmn": "crop"}})
     heard, lengths, count = learner._segment_features(batch, learner.settings.segments)
     features, _ = learner.frontend(batch.waveforms)
@@ -130,7 +131,7 @@ def test_mean_normalisation_over_the_crop_hears_the_frames_of_each_segment(data:
 
 
 @pytest.mark.parametrize("join", ["embeddings", "maps"])
-def test_the_loss_is_the_weighted_sum_of_its_terms(data: TrainingData, join: str) -> None:
+def test_the_loss_is_the_weighted_sum_of_its_terms(data: SpeechData, join: str) -> None:
     """a CE(e) + b mean CE(s_i) + c mean (1 - cos(s_i, e)) + d mean KL(p(e) || p(s_i)), from the embeddings."""
     weighed = {"aggregate": 0.7, "segments": 0.5, "cosine": 3.0, "kl": 2.0, "crop": 0.3}
     learner, batch = step(data, {"segments": {**SEGMENTS, "join": join, "loss": weighed}})
@@ -167,7 +168,7 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(data: TrainingData, join: str
     assert loss_of(summed, batch) == pytest.approx(total, rel=1e-4)
 
 
-def test_the_aggregate_is_not_pulled(data: TrainingData) -> None:
+def test_the_aggregate_is_not_pulled(data: SpeechData) -> None:
     """The gradient of the aggregate is that of its own CE, with the pull and without."""
     learner, batch = step(data, {"segments": {**SEGMENTS, "join": "maps", "loss": {"segments": 1, "cosine": 1}}})
     embeddings = {
@@ -184,7 +185,7 @@ def test_the_aggregate_is_not_pulled(data: TrainingData) -> None:
     torch.testing.assert_close(embeddings["aggregate"].grad, with_pull)
 
 
-def test_separate_heads_learn_apart_and_only_the_first_is_kept(data: TrainingData, tmp_path: Path) -> None:
+def test_separate_heads_learn_apart_and_only_the_first_is_kept(data: SpeechData, tmp_path: Path) -> None:
     values = {**PLAIN, "segments": {**SEGMENTS, "heads": "separate"}}
     learner, batch = step(data, values)
     assert torch.equal(learner.extras["segment-head"].weight, learner.head.weight)
@@ -194,7 +195,7 @@ def test_separate_heads_learn_apart_and_only_the_first_is_kept(data: TrainingDat
     assert load_model(tmp_path / "separate").head.weight.shape[0] == len(data.corpus.speakers)
 
 
-def test_a_teacher_is_heard_and_never_learns(data: TrainingData, teacher: Path, tmp_path: Path) -> None:
+def test_a_teacher_is_heard_and_never_learns(data: SpeechData, teacher: Path, tmp_path: Path) -> None:
     model = load_model(teacher)
     said = {"long": {"embedding": 2.0, "posterior": 3.0, "temperature": 2.0}}
     learner, batch = step(
@@ -221,7 +222,7 @@ def test_a_teacher_is_heard_and_never_learns(data: TrainingData, teacher: Path, 
     assert not same(weights(tmp_path / "student"), weights(tmp_path / "alone"))
 
 
-def test_a_teacher_of_other_width_and_order_is_matched(data: TrainingData, teacher: Path) -> None:
+def test_a_teacher_of_other_width_and_order_is_matched(data: SpeechData, teacher: Path) -> None:
     """Another backbone and dimension get a learned projection; rows are matched by name."""
     names = (*reversed(data.corpus.speakers), "stranger")
     torch.manual_seed(3)
@@ -239,7 +240,7 @@ def test_a_teacher_of_other_width_and_order_is_matched(data: TrainingData, teach
         step(data, {"teachers": {"wide": {"teaches": ["crop"]}}}, teachers={"wide": strangers})
 
 
-def test_dual_teachers(data: TrainingData, teacher: Path) -> None:
+def test_dual_teachers(data: SpeechData, teacher: Path) -> None:
     """The long teacher hears the crop and teaches both of the student's views, the specialist hears the segment."""
     long, short = load_model(teacher), load_model(teacher)
     torch.nn.init.normal_(short.head.weight)
@@ -270,7 +271,7 @@ def test_dual_teachers(data: TrainingData, teacher: Path) -> None:
     assert loss_of(learner, batch) == pytest.approx(expected, rel=1e-4)
 
 
-def test_dual_teachers_without_weight_are_plain_training(data: TrainingData, teacher: Path, tmp_path: Path) -> None:
+def test_dual_teachers_without_weight_are_plain_training(data: SpeechData, teacher: Path, tmp_path: Path) -> None:
     """With all teachers' and the long branch's weights at 0 the long pass is skipped: the same steps, bit for bit."""
     silent = {"model": str(teacher), "embedding": 0.0, "posterior": 0.0}
     dual = {
@@ -309,12 +310,12 @@ def test_one_segment_with_anything_of_its_own_is_no_plain_crop(own: dict[str, An
     assert parse(TrainSettings, values, "test").simplified().segments is not None
 
 
-def test_a_segment_drawn_longer_than_the_crop_is_the_crop(data: TrainingData) -> None:
+def test_a_segment_drawn_longer_than_the_crop_is_the_crop(data: SpeechData) -> None:
     _, batch = step(data, {"crop": "30f", "segments": {"length": "20-90f", "pick": "one"}})
     assert batch.segments.shape[2] <= 30 * 160
 
 
-def test_every_scheme_resumes_bit_for_bit(data: TrainingData, teacher: Path, tmp_path: Path) -> None:
+def test_every_scheme_resumes_bit_for_bit(data: SpeechData, teacher: Path, tmp_path: Path) -> None:
     """Second head, projection, random segments, averages: all of it is in the checkpoint."""
     values = {
         **RICH,
@@ -341,7 +342,7 @@ def test_every_scheme_resumes_bit_for_bit(data: TrainingData, teacher: Path, tmp
 
 
 @pytest.mark.parametrize("refresh", ["never", "epoch", "ema"])
-def test_centroid_rows(data: TrainingData, teacher: Path, tmp_path: Path, refresh: str) -> None:
+def test_centroid_rows(data: SpeechData, teacher: Path, tmp_path: Path, refresh: str) -> None:
     """Rows start as unit means of whole utterances, and follow the student as told, through a resume as well."""
     values = {
         **PLAIN,
@@ -375,7 +376,7 @@ def test_centroid_rows(data: TrainingData, teacher: Path, tmp_path: Path, refres
     assert torch.equal(moved, still.head.weight) == (refresh == "never")
 
 
-def test_epoch_rows_are_the_students_own_centroids(data: TrainingData, teacher: Path) -> None:
+def test_epoch_rows_are_the_students_own_centroids(data: SpeechData, teacher: Path) -> None:
     """24 utterances, batches of 8: the rows are computed afresh before step 3 and no other of the first five."""
     settings = parse(TrainSettings, {**PLAIN, "batch": 8, "transfer": {"head": "frozen", "refresh": "epoch"}}, "test")
     model = load_model(teacher)
@@ -389,7 +390,7 @@ def test_epoch_rows_are_the_students_own_centroids(data: TrainingData, teacher: 
     torch.testing.assert_close(model.head.weight.detach(), expected)
 
 
-def test_ema_rows_move_by_the_momentum(data: TrainingData, teacher: Path) -> None:
+def test_ema_rows_move_by_the_momentum(data: SpeechData, teacher: Path) -> None:
     how = {"head": "frozen", "refresh": "ema", "momentum": 0.75}
     settings = parse(TrainSettings, {**PLAIN, "transfer": how}, "test")
     model = load_model(teacher)
@@ -458,12 +459,12 @@ def test_settings_that_do_not_go_together(values: dict[str, Any], told: str) -> 
     assert "\n" not in str(raised.value)
 
 
-def test_a_teacher_needs_a_folder(data: TrainingData, tmp_path: Path) -> None:
+def test_a_teacher_needs_a_folder(data: SpeechData, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"teachers\.long\.model: no model folder"):
         trainings.run({**PLAIN, "teachers": {"long": {"teaches": ["crop"]}}}, data, tmp_path / "out")
 
 
-def test_segments_without_their_silence(data: TrainingData, tmp_path: Path) -> None:
+def test_segments_without_their_silence(data: SpeechData, tmp_path: Path) -> None:
     """With a VAD the segments of a batch differ in length; their maps are joined all the same."""
     values = {
         **PLAIN,
@@ -475,7 +476,7 @@ def test_segments_without_their_silence(data: TrainingData, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("head", ["ap", "softmax-ap"])
-def test_losses_over_pairs_train(data: TrainingData, head: str, tmp_path: Path) -> None:
+def test_losses_over_pairs_train(data: SpeechData, head: str, tmp_path: Path) -> None:
     values = {
         **PLAIN,
         "model": {"backbone": "ecapa-64", "head": {"name": head}},

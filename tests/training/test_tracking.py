@@ -9,13 +9,13 @@ import pytest
 import trainings
 from trainings import PLAIN
 
+from shortvox.corpora.speech import SpeechData
 from shortvox.errors import ConfigError
-from shortvox.training.data import TrainingData
 from shortvox.training.tracking import Tracker
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # tensorboard's own
-def test_a_training_is_written_to_tensorboard(data: TrainingData, tmp_path: Path) -> None:
+def test_a_training_is_written_to_tensorboard(data: SpeechData, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -9,12 +9,14 @@ import trainings
 from trainings import PLAIN
 
 from shortvox.config import parse
+from shortvox.corpora.speech import SpeechData
 from shortvox.errors import ConfigError, ModelError, ShortvoxError
 from shortvox.models.embedding import embed_crops, whole
-from shortvox.models.folder import ModelSettings, SpeakerModel, load_model
+from shortvox.models.folder import load_model
+from shortvox.models.settings import ModelSettings
+from shortvox.models.speaker_model import SpeakerModel
 from shortvox.training.batches import change_speed
 from shortvox.training.centroids import utterance_centroids
-from shortvox.training.data import TrainingData
 from shortvox.training.settings import TrainSettings, TransferSettings
 from shortvox.training.transfer import transfer
 
@@ -22,7 +24,7 @@ SETTINGS = ModelSettings(backbone="ecapa-64")
 
 
 @pytest.fixture(scope="module")
-def teacher(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def teacher(data: SpeechData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("teacher")
     trainings.run({**PLAIN, "steps": 2}, data, out)
     return out
@@ -58,7 +60,7 @@ def test_a_missing_row_is_refused() -> None:
         transfer(source(), SETTINGS, ("a", "x", "y"), TransferSettings())
 
 
-def test_a_missing_row_is_filled_by_the_centroid(data: TrainingData) -> None:
+def test_a_missing_row_is_filled_by_the_centroid(data: SpeechData) -> None:
     names = data.corpus.speakers
     teacher = source(names=names[:4])
     student = transfer(
@@ -80,10 +82,10 @@ def test_a_missing_row_is_filled_by_the_centroid(data: TrainingData) -> None:
     assert torch.equal(student.head.weight[:4], teacher.head.weight)
 
 
-def test_a_hash_in_a_speakers_own_name_is_no_speed(data: TrainingData) -> None:
+def test_a_hash_in_a_speakers_own_name_is_no_speed(data: SpeechData) -> None:
     names = data.corpus.speakers
     utterances = tuple(type(u)(u.id, u.speaker.replace("v", "v#"), u.path) for u in data.corpus.utterances)
-    renamed = TrainingData(type(data.corpus)("renamed", data.corpus.root, utterances), data.store)
+    renamed = SpeechData(type(data.corpus)("renamed", data.corpus.root, utterances), data.store)
     centroids = utterance_centroids(renamed)(source(), ["v#0", "v#0#1.1"])
     torch.testing.assert_close(centroids[0], utterance_centroids(data)(source(), [names[0]])[0])
     assert not torch.equal(centroids[0], centroids[1])
@@ -104,7 +106,7 @@ def test_other_backbones_front_ends_and_heads_are_refused() -> None:
 @pytest.mark.parametrize("optimiser", ["adamw", "adam", "sgd"])
 @pytest.mark.parametrize("freeze_norm", [False, True])
 def test_a_frozen_head_stays_bit_for_bit(
-    data: TrainingData, teacher: Path, tmp_path: Path, optimiser: str, freeze_norm: bool
+    data: SpeechData, teacher: Path, tmp_path: Path, optimiser: str, freeze_norm: bool
 ) -> None:
     values = {
         **PLAIN,
@@ -121,21 +123,21 @@ def test_a_frozen_head_stays_bit_for_bit(
             assert torch.equal(after[name], tensor) == frozen, name
 
 
-def test_a_trained_head_moves(data: TrainingData, teacher: Path, tmp_path: Path) -> None:
+def test_a_trained_head_moves(data: SpeechData, teacher: Path, tmp_path: Path) -> None:
     trainings.run({**PLAIN, "steps": 1}, data, tmp_path, init=teacher)
     assert not torch.equal(load_model(tmp_path).head.weight, load_model(teacher).head.weight)
 
 
 @pytest.mark.parametrize("how", [{"head": "frozen"}, {"freeze_norm": True}, {"rows": "centroids"}])
 def test_transfer_needs_a_model_and_a_mistake_leaves_the_folder_free(
-    how: dict[str, object], data: TrainingData, tmp_path: Path
+    how: dict[str, object], data: SpeechData, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match="no model to start from"):
         trainings.run({**PLAIN, "transfer": how}, data, tmp_path)
     trainings.run({**PLAIN, "steps": 1}, data, tmp_path)  # corrected, in the same folder
 
 
-def test_speed_variants_keep_their_rows(data: TrainingData, tmp_path: Path) -> None:
+def test_speed_variants_keep_their_rows(data: SpeechData, tmp_path: Path) -> None:
     fast = {**PLAIN, "steps": 1, "augment": {"speeds": [1.0, 0.9], "probability": 0.0}}
     first = trainings.run(fast, data, tmp_path / "first")
     assert first.speakers == (*data.corpus.speakers, *(f"{name}#0.9" for name in data.corpus.speakers))
@@ -149,7 +151,7 @@ def test_speed_variants_keep_their_rows(data: TrainingData, tmp_path: Path) -> N
     assert third.speakers == data.corpus.speakers
 
 
-def test_settings_that_do_not_fit_the_data(data: TrainingData, tmp_path: Path) -> None:
+def test_settings_that_do_not_fit_the_data(data: SpeechData, tmp_path: Path) -> None:
     one = data.select(lambda utterance: utterance.speaker == "v0")
     with pytest.raises(ConfigError, match="at least two needed"):
         trainings.run(PLAIN, one, tmp_path / "one")
@@ -160,13 +162,13 @@ def test_settings_that_do_not_fit_the_data(data: TrainingData, tmp_path: Path) -
             parse(TrainSettings, {key: -1}, "test")
 
 
-def test_a_loss_that_is_not_finite_stops_the_training(data: TrainingData, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_the_training(data: SpeechData, tmp_path: Path) -> None:
     values = {**PLAIN, "optimiser": {"name": "sgd", "lr": 1e30, "clip": None}}
     with pytest.raises(ShortvoxError, match=r"the (loss|gradient) is not finite at step \d; lower optimiser\.lr"):
         trainings.run(values, data, tmp_path)
 
 
-def test_bf16_trains(data: TrainingData, tmp_path: Path) -> None:
+def test_bf16_trains(data: SpeechData, tmp_path: Path) -> None:
     model = trainings.run({**PLAIN, "steps": 2, "precision": "bf16"}, data, tmp_path)
     assert all(tensor.isfinite().all() for tensor in model.tensors().values())
     assert all(tensor.dtype == torch.float32 for tensor in model.tensors().values())

@@ -12,9 +12,9 @@ from typing import Any
 
 from shortvox.config import parse
 from shortvox.corpora.corpus import load_corpus
+from shortvox.corpora.speech import SpeechData
 from shortvox.evaluation.validation import Validator
-from shortvox.models.folder import SpeakerModel
-from shortvox.training.data import TrainingData
+from shortvox.models.speaker_model import SpeakerModel
 from shortvox.training.settings import TrainSettings
 from shortvox.training.trainer import OnStep, train
 
@@ -44,7 +44,7 @@ RICH: dict[str, Any] = {
 
 def run(
     values: dict[str, Any],
-    data: TrainingData,
+    data: SpeechData,
     out: Path,
     *,
     init: Path | None = None,
@@ -79,7 +79,7 @@ def stopper(step: int, rank: int) -> OnStep | None:
 
 def main() -> None:
     """`trainings.py CORPUS JOBS`: JOBS is JSON, a list of {settings, out, init?, port?, kill?, stop?}."""
-    data = TrainingData.open(load_corpus(Path(sys.argv[1])))
+    data = SpeechData.open(load_corpus(Path(sys.argv[1])))
     for job in json.loads(sys.argv[2]):
         os.environ["MASTER_PORT"] = str(job.get("port", 0))
         on_step = None

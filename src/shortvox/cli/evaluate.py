@@ -25,6 +25,7 @@ from shortvox.cli.options import (
 )
 from shortvox.config import nearest_name, override_all, parse, parse_assignments
 from shortvox.corpora.corpus import load_corpora
+from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.stats import corpus_facts
 from shortvox.errors import ConfigError, ModelError
 from shortvox.evaluation.calibrate import calibrated
@@ -38,11 +39,11 @@ from shortvox.evaluation.trials import named_in, read_trials
 from shortvox.files import ensure_writable, write_atomic, write_json
 from shortvox.models import parameter_count
 from shortvox.models.embedding import embed_crops, whole
-from shortvox.models.folder import SpeakerModel, load_model, read_history
+from shortvox.models.folder import load_model, read_history
+from shortvox.models.speaker_model import SpeakerModel
 from shortvox.progress import note, progress_bar
 from shortvox.report.render import write_report
 from shortvox.report.terminal import results_table
-from shortvox.training.data import TrainingData
 from shortvox.training.distributed import chosen_device
 
 
@@ -83,7 +84,7 @@ def evaluate(
         refuse_overlap(load_corpora(cohort), tested, "in --cohort and in the test")
     listed = None if trials is None else read_trials(trials, tested)
     audio = audio_cache(cache, out / "audio")
-    data = TrainingData.open(tested, audio)
+    data = SpeechData.open(tested, audio)
     test = TestSet.make(data, settings, listed)
     others = open_cohort(cohort, settings.scoring.cohort.utterances, audio) if cohort else None
     fitted = {
@@ -133,7 +134,7 @@ def embed(
     if out.is_dir():
         raise ConfigError(f"{out}: is a folder; --out names the Parquet file to write")
     ensure_writable(out.absolute().parent)
-    data = TrainingData.open(load_corpora(corpus), audio_cache(cache, None))
+    data = SpeechData.open(load_corpora(corpus), audio_cache(cache, None))
     crops = [whole(data.store, position) for position in range(len(data.corpus))]
     with progress_bar() as bar:
         task = bar.add_task("Embedding", total=len(crops), note="")

@@ -11,11 +11,11 @@ import typer
 from shortvox.cli.options import AsJson, Cache, Corpora, Set, audio_cache
 from shortvox.config import override_all, parse, parse_assignments, read_yaml
 from shortvox.corpora.corpus import load_corpora
-from shortvox.evaluation.validation import train_and_calibrate
+from shortvox.corpora.speech import SpeechData
 from shortvox.files import ensure_writable
 from shortvox.models.folder import load_model, read_history
 from shortvox.progress import note, progress_bar
-from shortvox.training.data import TrainingData
+from shortvox.studies.training import train_and_calibrate
 from shortvox.training.distributed import leads
 from shortvox.training.settings import TrainSettings
 
@@ -36,7 +36,7 @@ def train(
     for folder in (init, *(teacher.model for teacher in settings.teachers.values())):
         if folder is not None:
             load_model(folder)  # a wrong one must fail before hours of audio are decoded
-    data = TrainingData.open(load_corpora(corpus), audio_cache(cache, out / "audio"))
+    data = SpeechData.open(load_corpora(corpus), audio_cache(cache, out / "audio"))
     held = settings.validation.speakers
     learning, validation = data.hold_out(held) if held else (data, None)
     with progress_bar(shown=leads()) as bar:

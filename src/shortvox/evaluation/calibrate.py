@@ -8,25 +8,26 @@ from typing import Any
 
 import numpy as np
 
+from shortvox.corpora.speech import SpeechData
 from shortvox.evaluation.protocols import FULL, protocol
 from shortvox.evaluation.scorer import make_scorer
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
 from shortvox.files import write_json
-from shortvox.models.folder import SpeakerModel, read_calibration
+from shortvox.models.folder import read_calibration
+from shortvox.models.speaker_model import SpeakerModel
 from shortvox.scoring.calibration import Calibration, fit_calibration
-from shortvox.training.data import TrainingData
 
 CALIBRATION_TRIALS = 20_000
 
 
 def calibrate(
     model: SpeakerModel,
-    data: TrainingData,
+    data: SpeechData,
     settings: TestSettings,
     *,
     scoring: ScoringSettings | None = None,
-    cohort: TrainingData | None = None,
+    cohort: SpeechData | None = None,
     cache: Path | None = None,
 ) -> dict[str, Any]:
     """Affine calibrations fitted on `data`, for every protocol at the lengths given: content of `calibration.json`.
@@ -57,8 +58,8 @@ def calibrated(
     scoring: ScoringSettings,
     settings: TestSettings,
     *,
-    validation: TrainingData | None = None,
-    cohort: TrainingData | None = None,
+    validation: SpeechData | None = None,
+    cohort: SpeechData | None = None,
     cache: Path | None = None,
 ) -> SpeakerModel:
     """The model in `folder` with the calibration for one way of scoring.
@@ -94,7 +95,7 @@ def calibration_for(model: SpeakerModel, protocol_name: str, length: str, varian
     return Calibration.from_json(fitted[nearest], "calibration.json")
 
 
-def variant_of(scoring: ScoringSettings, cohort: TrainingData | None) -> str:
+def variant_of(scoring: ScoringSettings, cohort: SpeechData | None) -> str:
     """Names a way of scoring and its cohort; '' for the default."""
     return scoring.key(cohort.corpus.fingerprint() if cohort is not None and scoring.needs_cohort else "")
 

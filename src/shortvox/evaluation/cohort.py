@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from shortvox.corpora.corpus import Corpus, load_corpora
+from shortvox.corpora.speech import SpeechData
 from shortvox.errors import CorpusError
 from shortvox.evaluation.protocols import FULL, length_samples, repeated
 from shortvox.models.embedding import Crop, centre, whole
 from shortvox.scoring.transforms import unit_length
-from shortvox.training.data import TrainingData
 
 NO_COHORT = (
     "scoring: score normalisation and transforms need a cohort, speech of speakers who are in no trial; name "
@@ -26,12 +26,12 @@ FEWEST_SPEAKERS = 2  # a standard deviation over fewer says nothing
 class Cohort:
     """The utterances that stand for the cohort's speakers; `speaker` (utterances,) numbers them from 0."""
 
-    data: TrainingData
+    data: SpeechData
     positions: tuple[int, ...]
     speaker: np.ndarray
 
     @classmethod
-    def of(cls, data: TrainingData, utterances: int) -> Cohort:
+    def of(cls, data: SpeechData, utterances: int) -> Cohort:
         """At most `utterances` of each speaker."""
         chosen = data.corpus.spread(utterances)
         owner = [number for number, own in enumerate(chosen) for _ in own]
@@ -58,11 +58,11 @@ class Cohort:
         return unit_length(sums)
 
 
-def open_cohort(folders: Sequence[Path], utterances: int, cache: Path | None) -> TrainingData:
+def open_cohort(folders: Sequence[Path], utterances: int, cache: Path | None) -> SpeechData:
     """What the cohort needs of some corpora, so that nothing else of them is decoded."""
     corpus = load_corpora(folders)
     kept = {corpus.utterances[position].id for own in corpus.spread(utterances) for position in own}
-    return TrainingData.open(corpus.select(lambda u: u.id in kept), cache)
+    return SpeechData.open(corpus.select(lambda u: u.id in kept), cache)
 
 
 def refuse_overlap(first: Corpus, second: Corpus, sides: str) -> None:

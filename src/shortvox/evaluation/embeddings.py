@@ -18,7 +18,7 @@ from shortvox.corpora.store import AudioStore
 from shortvox.evaluation.hearing import WHOLE, Hearing
 from shortvox.files import write_bytes
 from shortvox.models.embedding import Context, Crop, embed_crops
-from shortvox.models.folder import SpeakerModel
+from shortvox.models.speaker_model import SpeakerModel
 from shortvox.registry import Registry
 
 Change = Callable[[np.ndarray], np.ndarray]

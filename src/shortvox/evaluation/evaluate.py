@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from shortvox.corpora.speech import SpeechData
 from shortvox.evaluation.calibrate import calibration_for, variant_of
 from shortvox.evaluation.cohort import refuse_overlap
 from shortvox.evaluation.durations import DurationGrid, ScoreSet, TrialSetup, by_column, duration_grid
@@ -19,9 +20,8 @@ from shortvox.evaluation.scorer import Scorer, make_scorer
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
 from shortvox.models.embedding import Crop
-from shortvox.models.folder import SpeakerModel
+from shortvox.models.speaker_model import SpeakerModel
 from shortvox.progress import progress_bar
-from shortvox.training.data import TrainingData
 
 Scores = dict[str, dict[str, ScoreSet]]  # [protocol][length]
 
@@ -44,7 +44,7 @@ def evaluate(
     test: TestSet,
     settings: TestSettings,
     *,
-    cohort: TrainingData | None = None,
+    cohort: SpeechData | None = None,
     cache: Path | None = None,
     pairs: Sequence[tuple[str, str]] | None = None,
     by: str | None = None,
@@ -84,7 +84,7 @@ def evaluate(
 
 
 def _scores_of(
-    name: str, system: System, test: TestSet, settings: TestSettings, cohort: TrainingData | None, cache: Path | None
+    name: str, system: System, test: TestSet, settings: TestSettings, cohort: SpeechData | None, cache: Path | None
 ) -> tuple[Scores, dict[str, dict[str, Any]]]:
     """Scores of all trials for every protocol and length, and for every protocol how they were made."""
     scoring = system.scoring or settings.scoring

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.store import AudioStore
 from shortvox.errors import ConfigError
 from shortvox.evaluation.cohort import NO_COHORT, Cohort
@@ -20,12 +21,11 @@ from shortvox.evaluation.settings import FrontEndChanges, ScoringSettings, TestS
 from shortvox.evaluation.testset import TestSet
 from shortvox.frontend.frontend import FrontEnd
 from shortvox.models.embedding import Crop, voiceless
-from shortvox.models.folder import SpeakerModel
+from shortvox.models.speaker_model import SpeakerModel
 from shortvox.progress import progress_bar
 from shortvox.scoring.measures import cohort_table, measure, trial_scores
 from shortvox.scoring.norm import Side, effective_name, norm
 from shortvox.scoring.transforms import fit_chain, unit_length
-from shortvox.training.data import TrainingData
 
 _HEARD = {"full": "", "own": " cut as long as their side", "other": " cut as long as the other side"}
 
@@ -161,7 +161,7 @@ def make_scorer(
     test: TestSet,
     settings: TestSettings,
     *,
-    cohort: TrainingData | None = None,
+    cohort: SpeechData | None = None,
     cache: Path | None = None,
     protocols: Sequence[str] | None = None,
     title: str | None = None,
@@ -180,7 +180,7 @@ def make_scorer(
     with progress_bar(transient=True, shown=title is not None) as bar:
         task = bar.add_task(title or "", total=needs.total(), note="")
 
-        def embedded(data: TrainingData, crops: list[Crop], changed: str = "none") -> Embeddings:
+        def embedded(data: SpeechData, crops: list[Crop], changed: str = "none") -> Embeddings:
             store = heard_store(data, scoring)
             return embed(
                 listener,
@@ -208,7 +208,7 @@ def make_scorer(
     return Scorer(listener, scoring, test, settings, hear, changed_vectors, speakers, members)
 
 
-def heard_store(data: TrainingData, scoring: ScoringSettings) -> AudioStore:
+def heard_store(data: SpeechData, scoring: ScoringSettings) -> AudioStore:
     return RepeatingStore(data.store) if scoring.short_files == "repeat" else data.store
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from shortvox.corpora.speech import SpeechData
 from shortvox.evaluation.protocols import FULL, Protocol, SideCrops, length_samples, protocol
 from shortvox.evaluation.settings import TestSettings
 from shortvox.evaluation.trials import Trials, make_trials
 from shortvox.models.embedding import Crop
-from shortvox.training.data import TrainingData
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class TestSet:
 
     __test__ = False  # pytest: not a test class
 
-    data: TrainingData
+    data: SpeechData
     trials: Trials
     families: tuple[str, ...] | None = None
     _cuts: dict[tuple[str, str, int, bool], list[SideCrops]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def make(cls, data: TrainingData, settings: TestSettings, trials: Trials | None = None) -> TestSet:
+    def make(cls, data: SpeechData, settings: TestSettings, trials: Trials | None = None) -> TestSet:
         """With the given trials, or all pairs as the settings say."""
         if trials is None:
             trials = make_trials(

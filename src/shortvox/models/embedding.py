@@ -12,7 +12,7 @@ from torch import Tensor
 from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.store import AudioStore
 from shortvox.frontend.fbank import frame_bounds
-from shortvox.models.folder import SpeakerModel
+from shortvox.models.speaker_model import SpeakerModel
 
 BATCH_SECONDS = 120.0
 

@@ -2,58 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
 
 from shortvox.config import Settings, parse, read_yaml, write_yaml
 from shortvox.errors import ModelError, ScoreError
 from shortvox.files import ensure_writable, write_bytes, write_text
-from shortvox.frontend.frontend import FrontEnd, FrontEndSettings
-from shortvox.heads import Head, HeadSettings, head
-from shortvox.models import Backbone, backbone, blueprint, parameter_count
+from shortvox.models import parameter_count
+from shortvox.models.settings import ModelSettings
+from shortvox.models.speaker_model import SpeakerModel, load_tensors
 from shortvox.scoring.calibration import Calibration
 
 FORMAT = 1
 FILES = ("model.safetensors", "config.yaml", "speakers.txt")
-
-
-class ModelSettings(Settings):
-    """Everything that makes a model but its weights."""
-
-    backbone: str = "ecapa-128"
-    head: HeadSettings = HeadSettings()
-    frontend: FrontEndSettings = FrontEndSettings()
-
-    @field_validator("backbone")
-    @classmethod
-    def _known_backbone(cls, name: str) -> str:
-        backbone[name]  # an unknown one must fail before any work
-        return name
-
-    @field_validator("head")
-    @classmethod
-    def _known_head(cls, settings: HeadSettings) -> HeadSettings:
-        head[settings.name]
-        return settings
-
-    def check(self, network: Backbone | None = None) -> None:
-        """Raise ModelError where the front end gives another number of bands than the backbone takes."""
-        wanted = (network or blueprint(self.backbone)).bands
-        if wanted != self.frontend.bands:
-            raise ModelError(
-                f"backbone {self.backbone} takes {wanted} bands, the front end gives {self.frontend.bands}; "
-                f"set model.frontend.bands={wanted}"
-            )
 
 
 class ModelFile(Settings):
@@ -61,78 +28,6 @@ class ModelFile(Settings):
 
     format: int
     model: ModelSettings
-
-
-@dataclass(frozen=True)
-class SpeakerModel:
-    """Front end, backbone and head, with the names of the head's rows in order."""
-
-    settings: ModelSettings
-    frontend: FrontEnd
-    backbone: Backbone
-    head: Head
-    speakers: tuple[str, ...]
-    calibration: dict[str, Any] | None = None
-
-    @classmethod
-    def fresh(cls, settings: ModelSettings, speakers: tuple[str, ...]) -> SpeakerModel:
-        """A model with random weights (torch's global generator)."""
-        network = backbone[settings.backbone]()
-        settings.check(network)
-        classifier = head[settings.head.name].make(settings.head, dim=network.dim, speakers=len(speakers))
-        return cls(settings, FrontEnd(settings.frontend), network, classifier, speakers)
-
-    def modules(self) -> dict[str, nn.Module]:
-        return {"backbone": self.backbone, "head": self.head}
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Weights and buffers under `backbone.…` and `head.…`."""
-        return tensors_of(self.modules())
-
-    def fingerprint(self, *, with_head: bool = False) -> str:
-        """Hash of what decides an embedding, or `with_head` of all that a training starts from."""
-        digest = hashlib.sha256(json.dumps(self.settings.frontend.model_dump()).encode())
-        head_state = self.head.state_dict(prefix="head.") if with_head else {}
-        digest.update("\n".join(self.speakers if with_head else ()).encode())
-        for name, tensor in sorted({**self.backbone.state_dict(), **head_state}.items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:24]
-
-    def embed(self, waveforms: Tensor, lengths: Tensor | None = None, *, inside: Tensor | None = None) -> Tensor:
-        """(batch, samples), lengths in samples -> unit-length embeddings (batch, dim).
-
-        `inside` (batch, 2) bounds the frames that are embedded, in features of the whole waveforms; see `FrontEnd`.
-        """
-        features, counts = self.frontend(waveforms, lengths, inside=inside)
-        return nn.functional.normalize(self.backbone(features, counts))
-
-    def to(self, device: torch.device) -> SpeakerModel:
-        for module in (self.frontend, self.backbone, self.head):
-            module.to(device)
-        return self
-
-    def eval(self) -> SpeakerModel:
-        for module in (self.frontend, self.backbone, self.head):
-            module.eval()
-        return self
-
-
-def tensors_of(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """Weights and buffers of named modules, as `MODULE.NAME`."""
-    return {
-        f"{part}.{name}": tensor.detach()
-        for part, module in modules.items()
-        for name, tensor in module.state_dict().items()
-    }
-
-
-def load_tensors(modules: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:
-    """Inverse of `tensors_of`; raises RuntimeError where names or shapes do not fit."""
-    for part, module in modules.items():
-        module.load_state_dict(
-            {name.removeprefix(f"{part}."): t for name, t in tensors.items() if name.startswith(f"{part}.")}
-        )
 
 
 def save_model(folder: Path, model: SpeakerModel, *, card: str) -> None:
@@ -180,7 +75,7 @@ def load_model(folder: Path) -> SpeakerModel:
     broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
     if broken:
         raise ModelError(f"{folder}/model.safetensors: {broken[0]} holds values that are not finite; train it again")
-    return SpeakerModel(**{**model.__dict__, "calibration": read_calibration(folder / "calibration.json")}).eval()
+    return replace(model, calibration=read_calibration(folder / "calibration.json")).eval()
 
 
 def read_history(folder: Path) -> dict[str, Any]:

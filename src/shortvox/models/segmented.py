@@ -19,9 +19,9 @@ from shortvox.corpora.store import AudioStore
 from shortvox.frontend.fbank import HOP
 from shortvox.models.backbone import Backbone
 from shortvox.models.embedding import BATCH_SECONDS, Context, Crop, embed_crops, hear
-from shortvox.models.folder import SpeakerModel
 from shortvox.models.maps import Scales, join_segments
 from shortvox.models.segments import segment_starts
+from shortvox.models.speaker_model import SpeakerModel
 
 Bring = Callable[[Backbone, Scales, int], Tensor]
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shortvox.corpora.corpus import Corpus, load_corpora
+from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.split import hold_out, read_speakers, split_speakers
 from shortvox.errors import CorpusError
 from shortvox.evaluation.cohort import refuse_overlap
 from shortvox.evaluation.settings import TestSettings
 from shortvox.evaluation.testset import TestSet
 from shortvox.evaluation.trials import named_in, read_trials
-from shortvox.training.data import TrainingData
 
 FEWEST_TEST_SPEAKERS = 2
 FEWEST_VALIDATION_SPEAKERS = 2  # with fewer there is no validation and no calibration
@@ -34,9 +34,9 @@ class DataSource:
     validation_speakers: int = 20
 
     def open(self) -> StudyData:
-        everything = TrainingData.open(load_corpora(self.corpora), self.cache)
+        everything = SpeechData.open(load_corpora(self.corpora), self.cache)
         if self.test_corpora:
-            train, test = everything, TrainingData.open(self._test_corpus(), self.cache)
+            train, test = everything, SpeechData.open(self._test_corpus(), self.cache)
             refuse_overlap(train.corpus, test.corpus, "in training and in test")
         else:
             chosen = set(self._split(everything.corpus)[1].speakers)
@@ -87,6 +87,6 @@ class DataSource:
 
 @dataclass(frozen=True)
 class StudyData:
-    train: TrainingData
-    validation: TrainingData | None
-    test: TrainingData
+    train: SpeechData
+    validation: SpeechData | None
+    test: SpeechData

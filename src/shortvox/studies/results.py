@@ -15,7 +15,8 @@ from shortvox.evaluation.evaluate import System, evaluate
 from shortvox.evaluation.testset import TestSet
 from shortvox.heads import prototype_angles
 from shortvox.models import parameter_count
-from shortvox.models.folder import SpeakerModel, load_model, read_history
+from shortvox.models.folder import load_model, read_history
+from shortvox.models.speaker_model import SpeakerModel
 from shortvox.studies.data import StudyData
 from shortvox.studies.step import Step
 from shortvox.studies.study import Study

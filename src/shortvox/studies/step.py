@@ -19,10 +19,10 @@ from shortvox.config import parse
 from shortvox.errors import ShortvoxError
 from shortvox.evaluation.scorer import make_scorer
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
-from shortvox.evaluation.validation import train_and_calibrate
 from shortvox.files import write_json
 from shortvox.memory import tune_allocator
 from shortvox.studies.data import DataSource
+from shortvox.studies.training import train_and_calibrate
 from shortvox.training.settings import TrainSettings
 from shortvox.training.trainer import OnStep
 

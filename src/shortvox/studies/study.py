@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from shortvox.config import Settings, nearest_name, override_all, parse
 from shortvox.errors import ConfigError, ModelError
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
-from shortvox.models.folder import ModelSettings
+from shortvox.models.settings import ModelSettings
 from shortvox.training.settings import TrainSettings, TransferSettings
 
 NOT_IN_SET = ("steps", "crop", "seed", "begin")  # a study's own to give

@@ -13,17 +13,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from shortvox.corpora.speech import SpeechData
 from shortvox.models.embedding import embed_crops, whole
-from shortvox.models.folder import SpeakerModel
+from shortvox.models.speaker_model import SpeakerModel
 from shortvox.ranks import gather_items, share_first
 from shortvox.training.batches import change_speed, speaker_names
-from shortvox.training.data import TrainingData
 from shortvox.training.settings import TrainSettings
 
 Centroids = Callable[[SpeakerModel, Sequence[str]], Tensor]
 
 
-def utterance_centroids(data: TrainingData, *, most: int = 10) -> Centroids:
+def utterance_centroids(data: SpeechData, *, most: int = 10) -> Centroids:
     """Mean embedding of at most `most` whole utterances of each named speaker, a speed variant's at its speed."""
 
     def centroids(model: SpeakerModel, names: Sequence[str]) -> Tensor:
@@ -53,7 +53,7 @@ def _voice(name: str, speakers: Container[str]) -> tuple[str, float]:
 class FollowingRows:
     """A W that does not follow."""
 
-    def __init__(self, model: SpeakerModel, data: TrainingData, settings: TrainSettings) -> None:
+    def __init__(self, model: SpeakerModel, data: SpeechData, settings: TrainSettings) -> None:
         self.model = model
 
     def before_step(self, step: int) -> None:
@@ -66,7 +66,7 @@ class FollowingRows:
 class EpochRows(FollowingRows):
     """Centroids under the student as it is, once per pass over the training utterances."""
 
-    def __init__(self, model: SpeakerModel, data: TrainingData, settings: TrainSettings) -> None:
+    def __init__(self, model: SpeakerModel, data: SpeechData, settings: TrainSettings) -> None:
         super().__init__(model, data, settings)
         self.names = speaker_names(data.corpus.speakers, settings.augment.speeds)
         self.every = math.ceil(len(data.corpus) / settings.items)
@@ -82,7 +82,7 @@ class EpochRows(FollowingRows):
 class EmaRows(FollowingRows):
     """Each step moves the rows of its speakers a little towards their mean embedding in the batch."""
 
-    def __init__(self, model: SpeakerModel, data: TrainingData, settings: TrainSettings) -> None:
+    def __init__(self, model: SpeakerModel, data: SpeechData, settings: TrainSettings) -> None:
         super().__init__(model, data, settings)
         self.momentum = settings.transfer.momentum
 

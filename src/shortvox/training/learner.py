@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from shortvox.frontend.fbank import HOP
 from shortvox.frontend.specaugment import spec_augment
 from shortvox.heads import Head
-from shortvox.models.folder import SpeakerModel
 from shortvox.models.maps import Scales, join_segments
+from shortvox.models.speaker_model import SpeakerModel
 from shortvox.training.batches import Batch
 from shortvox.training.distributed import Placement
 from shortvox.training.settings import Branch, SegmentSettings, TrainSettings

@@ -11,7 +11,7 @@ from shortvox.config import Settings
 from shortvox.frontend.augment import AugmentSettings
 from shortvox.heads import head
 from shortvox.models import blueprint
-from shortvox.models.folder import ModelSettings
+from shortvox.models.settings import ModelSettings
 from shortvox.training.crops import FullUtterance, parse_crop
 
 Branch = Literal["crop", "segments", "aggregate"]

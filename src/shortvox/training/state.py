@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from shortvox.models.folder import load_tensors, tensors_of
+from shortvox.models.speaker_model import load_tensors, tensors_of
 from shortvox.progress import note
 from shortvox.training.checkpoint import Checkpoint, load_optimiser, optimiser_tensors
 

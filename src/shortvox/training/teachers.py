@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from shortvox.errors import ModelError
-from shortvox.models.folder import SpeakerModel
+from shortvox.models.speaker_model import SpeakerModel
 from shortvox.training.batches import Batch
 from shortvox.training.settings import TeacherSettings
 

@@ -21,13 +21,14 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from shortvox.config import read_yaml, write_yaml
+from shortvox.corpora.speech import SpeechData
 from shortvox.errors import ConfigError, ModelError, ShortvoxError
 from shortvox.files import ensure_writable, write_json, write_text
-from shortvox.models.folder import SpeakerModel, load_model, load_tensors, save_model, tensors_of, write_card
+from shortvox.models.folder import load_model, save_model, write_card
+from shortvox.models.speaker_model import SpeakerModel, load_tensors, tensors_of
 from shortvox.training.batches import Batch, Relay, TrainingBatches, speaker_names
 from shortvox.training.centroids import FOLLOWING, utterance_centroids
 from shortvox.training.checkpoint import load_latest, save_checkpoint
-from shortvox.training.data import TrainingData
 from shortvox.training.distributed import Placement, placement
 from shortvox.training.interrupt import Interruptible
 from shortvox.training.learner import Learner
@@ -45,7 +46,7 @@ LOG_EVERY = 10
 
 def train(
     settings: TrainSettings,
-    data: TrainingData,
+    data: SpeechData,
     out: Path,
     *,
     init: Path | None = None,
@@ -85,7 +86,7 @@ def train(
 
 def _run(
     settings: TrainSettings,
-    data: TrainingData,
+    data: SpeechData,
     model: SpeakerModel,
     teachers: Mapping[str, SpeakerModel],
     out: Path,
@@ -206,7 +207,7 @@ def _learn(
 def _check_folder(
     out: Path,
     settings: TrainSettings,
-    data: TrainingData,
+    data: SpeechData,
     init: SpeakerModel | None,
     teachers: Mapping[str, SpeakerModel],
     resume: bool,
@@ -235,7 +236,7 @@ def _check_folder(
     write_text(described, write_yaml({"settings": settings.model_dump(mode="json"), "identity": identity}))
 
 
-def _initial_model(settings: TrainSettings, data: TrainingData, init: SpeakerModel | None) -> SpeakerModel:
+def _initial_model(settings: TrainSettings, data: SpeechData, init: SpeakerModel | None) -> SpeakerModel:
     names = speaker_names(data.corpus.speakers, settings.augment.speeds)
     if len(data.corpus.speakers) < 2:
         raise ConfigError(f"{data.corpus.name}: {len(data.corpus.speakers)} training speaker(s); at least two needed")
@@ -261,7 +262,7 @@ def _status(done: Progress, loss: float) -> str:
     return f"loss {loss:.2f}{watched}"
 
 
-def _finish(out: Path, model: SpeakerModel, settings: TrainSettings, data: TrainingData, done: Progress) -> None:
+def _finish(out: Path, model: SpeakerModel, settings: TrainSettings, data: SpeechData, done: Progress) -> None:
     write_json(out / "training.json", vars(done))
     described = f"{data.corpus.name}, {len(data.corpus.speakers)} speakers, {len(data.corpus)} utterances"
     card = write_card(model, trained_on=described, steps=settings.steps, seconds=done.seconds_heard)

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from shortvox.errors import ModelError
-from shortvox.models.folder import ModelSettings, SpeakerModel
+from shortvox.models.settings import ModelSettings
+from shortvox.models.speaker_model import SpeakerModel
 from shortvox.training.centroids import Centroids, place_rows
 from shortvox.training.settings import TransferSettings
 

@@ -31,22 +31,22 @@ class StoreView:
 
 
 @dataclass(frozen=True)
-class TrainingData:
+class SpeechData:
     """A corpus and the store its audio is read from, position by position."""
 
     corpus: Corpus
     store: AudioStore
 
     @classmethod
-    def open(cls, corpus: Corpus, cache: Path | None = None) -> TrainingData:
+    def open(cls, corpus: Corpus, cache: Path | None = None) -> SpeechData:
         return cls(corpus, open_store(corpus, cache))
 
-    def select(self, keep: Callable[[Utterance], bool], name: str | None = None) -> TrainingData:
+    def select(self, keep: Callable[[Utterance], bool], name: str | None = None) -> SpeechData:
         """The utterances that `keep` accepts, reading from the same store."""
         positions = np.array([p for p, u in enumerate(self.corpus.utterances) if keep(u)], dtype=np.int64)
-        return TrainingData(self.corpus.select(keep, name), StoreView(self.store, positions))
+        return SpeechData(self.corpus.select(keep, name), StoreView(self.store, positions))
 
-    def hold_out(self, speakers: int, *, seed: int = 0) -> tuple[TrainingData, TrainingData]:
+    def hold_out(self, speakers: int, *, seed: int = 0) -> tuple[SpeechData, SpeechData]:
         """(the rest, `speakers` random speakers): the latter watch a training and calibrate, and are in no training.
 
         Raises CorpusError where either side would have fewer than two: an error rate and a classifier need two.
