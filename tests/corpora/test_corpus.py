@@ -40,6 +40,7 @@ def test_manifest_survives_the_round_trip(data: st.DataObject) -> None:
                 duration=data.draw(st.none() | SECONDS),
                 gender=data.draw(TEXT),
                 start=data.draw(st.just(0.0) | SECONDS),
+                channel=data.draw(st.none() | st.integers(0, 1023)),
                 extra=tuple((c, data.draw(TEXT)) for c in columns),
             )
             for utterance in names
@@ -82,6 +83,11 @@ def manifest(folder: Path, text: str | bytes) -> Path:
             "row 2: column duration: '0' is not a number of seconds above",
         ),
         ("utterance,speaker,path,start\na,s,a.wav,-1\n", "row 2: column start"),
+        ("utterance,speaker,path,channel\na,s,a.wav,A\n", "row 2: column channel: 'A' is not a channel"),
+        ("utterance,speaker,path,channel\na,s,a.wav,-1\n", "row 2: column channel"),
+        ("utterance,speaker,path,channel\na,s,a.wav,1.0\n", "row 2: column channel"),
+        ("utterance,speaker,path,channel\na,s,a.wav,1024\n", "row 2: column channel"),
+        ("utterance,speaker,path,channel\na,s,a.wav,²\n", "row 2: column channel"),
         ('utterance,speaker,path\na,s,"a.wav\n', "not CSV"),
         (b"utterance,speaker,path\n\xff,s,a.wav\n", "not UTF-8 text at byte 23"),
     ],
@@ -122,6 +128,16 @@ def test_columns_of_any_kind_by_name(tmp_path: Path) -> None:
         "",
         "",
     ]
+
+
+def test_channels_are_written_only_where_there_are_some(tmp_path: Path) -> None:
+    one, two = Utterance("a", "s", tmp_path / "a.wav", channel=0), Utterance("b", "s", tmp_path / "b.wav")
+    write_manifest(tmp_path, [one, two])
+    corpus = load_corpus(tmp_path)
+    assert corpus.utterances == (one, two) and "channel" in corpus.columns()
+    assert (one.column("channel"), two.column("channel")) == ("0", "")
+    write_manifest(tmp_path, [two])
+    assert "channel" not in (tmp_path / "manifest.csv").read_text() and "channel" not in load_corpus(tmp_path).columns()
 
 
 def test_a_recording_outside_cannot_be_written(tmp_path: Path) -> None:

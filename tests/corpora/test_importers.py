@@ -114,6 +114,32 @@ def test_kaldi_segments(tmp_path: Path) -> None:
     assert list(open_store(corpus).lengths) == [20000, 16000]
 
 
+def test_the_channel_of_a_kaldi_segment(tmp_path: Path) -> None:
+    write_tones(tmp_path / "data" / "call.wav", channels=2)
+    source = kaldi(tmp_path / "data", wav_scp="call call.wav\n", segments="u1 call 0 1 0\nu2 call 0 1\t1\n")
+    import_corpus("kaldi", source, tmp_path / "out")
+    assert [(u.speaker, u.channel) for u in load_corpus(tmp_path / "out").utterances] == [("ann", 0), ("ben", 1)]
+
+
+@pytest.mark.parametrize(
+    ("channels", "segments", "expected"),
+    [
+        (2, "u1 call 0 1 0\nu2 call 0 1\n", r"segments: row 2: .*call\.wav has 2 channels.* as fifth field"),
+        (2, "u1 call 0 1 0\nu2 call 0 1 2\n", r"segments: row 2: no channel 2: .*call\.wav has 2"),
+        (1, "u1 call 0 1 1\n", r"segments: row 1: no channel 1: .*call\.wav has 1"),
+        (2, "u1 call 0 1 A\n", "segments: row 1: 'A' is not a channel"),
+        (2, "u1 call 0 1 -1\n", "segments: row 1: '-1' is not a channel"),
+        (2, "u1 call 0 1 0 0\n", r"segments: row 1: expected `utterance recording start end \[channel\]`"),
+    ],
+)
+def test_a_channel_that_kaldi_would_refuse(tmp_path: Path, channels: int, segments: str, expected: str) -> None:
+    write_tones(tmp_path / "data" / "call.wav", channels=channels)
+    source = kaldi(tmp_path / "data", wav_scp="call call.wav\n", segments=segments)
+    with pytest.raises(CorpusError, match=expected):
+        import_corpus("kaldi", source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [

@@ -71,7 +71,8 @@ class Corpus:
 
     def columns(self) -> tuple[str, ...]:
         """Names of the columns that `evaluate --by` may use: the standard ones, then the manifest's own."""
-        return (*STANDARD, *dict.fromkeys(name for u in self.utterances for name, _ in u.extra))
+        channel = ("channel",) if any(u.channel is not None for u in self.utterances) else ()
+        return (*STANDARD, *channel, *dict.fromkeys(name for u in self.utterances for name, _ in u.extra))
 
     @cached_property
     def _fingerprint(self) -> str:

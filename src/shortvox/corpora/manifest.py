@@ -1,6 +1,6 @@
 """`manifest.csv`: one row per utterance, paths relative to the manifest's folder and never outside it.
 
-Columns: `utterance,speaker,path` are required, `session,duration,gender,start` are understood, any other is
+Columns: `utterance,speaker,path` are required, `session,duration,gender,start,channel` are understood, any other is
 kept. A path may not be absolute and may not contain `..`. It may pass through a symbolic link that lies in
 the folder: the importers make one (`audio`), so that recordings stay where they are.
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from shortvox.corpora.utterance import Utterance
+from shortvox.corpora.utterance import Utterance, channel_number
 from shortvox.errors import CorpusError
 from shortvox.files import write_text
 
@@ -23,7 +23,8 @@ LONGEST = 1e9  # seconds; no recording lasts for decades, and larger numbers ove
 REQUIRED = ("utterance", "speaker", "path")
 NAMES = ("utterance", "speaker")
 STANDARD = ("utterance", "speaker", "session", "path", "duration", "gender")
-KNOWN = (*STANDARD, "start")
+PIECE = ("start", "channel")  # which part of the recording; written only where some utterance needs it
+KNOWN = (*STANDARD, *PIECE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,9 @@ def write_manifest(folder: Path, utterances: Iterable[Utterance]) -> None:
     """
     folder = folder.absolute()
     utterances = tuple(utterances)
-    start = ("start",) if any(u.start for u in utterances) else ()
+    piece = tuple(name for name in PIECE if any(u.column(name) for u in utterances))
     extra = tuple(dict.fromkeys(name for u in utterances for name, _ in u.extra))
-    header = (*STANDARD, *start, *extra)
+    header = (*STANDARD, *piece, *extra)
     lines = [",".join(map(_quoted, header))]
     for u in utterances:
         if not u.path.is_relative_to(folder):
@@ -156,6 +157,10 @@ def _parse(folder: Path, header: Sequence[str], cells: Sequence[str]) -> Utteran
         if text and (value is None or value < 0 or (positive and value == 0)):
             bound = "above 0" if positive else "from 0 up"
             return "malformed row", f"column {name}: {text!r} is not a number of seconds {bound}"
+    text = cell.get("channel", "").strip()
+    channel = channel_number(text)
+    if text and channel is None:
+        return "malformed row", f"column channel: {text!r} is not a channel of the recording, counted 0, 1, 2, …"
     return Utterance(
         id=cell["utterance"],
         speaker=cell["speaker"],
@@ -164,6 +169,7 @@ def _parse(folder: Path, header: Sequence[str], cells: Sequence[str]) -> Utteran
         duration=numbers["duration"],
         gender=cell.get("gender", ""),
         start=numbers["start"] or 0.0,
+        channel=channel,
         extra=tuple((name, cell[name]) for name in header if name not in KNOWN),
     )
 

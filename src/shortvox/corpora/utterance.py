@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+MOST_CHANNELS = 1024  # libsndfile reads no more
+
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
@@ -12,6 +14,7 @@ class Utterance:
 
     `path` is absolute. `start` and `duration` are seconds: an utterance may be a piece of a longer file
     (Kaldi segments). A `duration` that agrees with the rest of the file up to rounding means all the rest.
+    `channel` counts from 0 and means that channel of the recording alone; None means the mean of all.
     `extra` keeps the manifest's other columns in their order.
     """
 
@@ -22,6 +25,7 @@ class Utterance:
     duration: float | None = None
     gender: str = ""
     start: float = 0.0
+    channel: int | None = None
     extra: tuple[tuple[str, str], ...] = ()
 
     def column(self, name: str) -> str:
@@ -29,6 +33,13 @@ class Utterance:
         if name in _OWN_COLUMNS:
             return _OWN_COLUMNS[name](self)
         return dict(self.extra).get(name, "")
+
+
+def channel_number(text: str) -> int | None:
+    """A channel, counted from 0, or None for what is none. `int` alone would take `1_0` and `+1`, too."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MOST_CHANNELS))):
+        return None
+    return int(text) if int(text) < MOST_CHANNELS else None
 
 
 _OWN_COLUMNS = {
@@ -39,4 +50,5 @@ _OWN_COLUMNS = {
     "duration": lambda u: "" if u.duration is None else repr(u.duration),
     "gender": lambda u: u.gender,
     "start": lambda u: repr(u.start) if u.start else "",
+    "channel": lambda u: "" if u.channel is None else str(u.channel),
 }

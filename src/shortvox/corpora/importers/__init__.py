@@ -5,10 +5,11 @@ The recordings stay where they are: unless they lie below OUT, OUT gets a symbol
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from shortvox.corpora.audio import probe
+from shortvox.corpora.audio import AudioInfo, probe
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.importers import kaldi, librispeech, tree, voxceleb
 from shortvox.corpora.importers.layout import Layout, Reader
@@ -52,10 +53,11 @@ def import_corpus(layout: str, source: Path, out: Path) -> Imported:
         raise CorpusError(f"{source}: no recordings in the {layout} layout ({_EXPECTS[layout]})")
     _refuse_repeated(source, found)
     paths = list(dict.fromkeys(u.path for u in found.utterances))
-    seconds = dict(zip(paths, in_threads(_seconds, paths, "Measuring recordings"), strict=True))
-    measured = [_with_duration(u, seconds[u.path]) for u in found.utterances]
+    probes = dict(zip(paths, in_threads(_probe, paths, "Measuring recordings"), strict=True))
+    _refuse_channels(found, probes)
+    measured = [_with_duration(u, probes[u.path]) for u in found.utterances]
     corpus = place(out, found.root, sorted(measured, key=lambda u: u.id))
-    unreadable = tuple(u.id for u in measured if seconds[u.path] is None)
+    unreadable = tuple(u.id for u in measured if probes[u.path] is None)
     return Imported(corpus, tuple(found.passed_over), unreadable)
 
 
@@ -67,18 +69,35 @@ _EXPECTS = {
 }
 
 
-def _seconds(path: Path) -> float | None:
-    """Length of a recording; None where it cannot be opened."""
+def _probe(path: Path) -> AudioInfo | None:
+    """None for a recording that cannot be opened."""
     try:
-        return probe(path).seconds
+        return probe(path)
     except AudioError:
         return None
 
 
-def _with_duration(u: Utterance, seconds: float | None) -> Utterance:
-    if u.duration is not None or seconds is None or seconds <= u.start:
+def _with_duration(u: Utterance, info: AudioInfo | None) -> Utterance:
+    if u.duration is not None or info is None or info.seconds <= u.start:
         return u
-    return replace(u, duration=round(seconds - u.start, 4))
+    return replace(u, duration=round(info.seconds - u.start, 4))
+
+
+def _refuse_channels(found: Layout, probes: Mapping[Path, AudioInfo | None]) -> None:
+    """As Kaldi does: a piece of a recording with several channels must say which, for each may be another voice."""
+    for u in found.utterances:
+        info, listed = probes[u.path], found.pieces.get(u.id)
+        if info is None or listed is None:
+            continue
+        if u.channel is None and info.channels > 1:
+            raise CorpusError(
+                f"{listed}: {u.path} has {info.channels} channels, and each may be another voice; "
+                "add the channel as fifth field (0 is the first)"
+            )
+        if u.channel is not None and u.channel >= info.channels:
+            raise CorpusError(
+                f"{listed}: no channel {u.channel}: {u.path} has {info.channels}, and they count from 0; correct it"
+            )
 
 
 def _refuse_repeated(source: Path, found: Layout) -> None:

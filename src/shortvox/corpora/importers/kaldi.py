@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from shortvox.corpora.importers.layout import Layout, gender_letter
-from shortvox.corpora.utterance import Utterance
+from shortvox.corpora.utterance import Utterance, channel_number
 from shortvox.errors import CorpusError
 
 
@@ -23,14 +23,16 @@ def read(source: Path) -> Layout:
     genders = _table(source / "spk2gender") if (source / "spk2gender").exists() else {}
     segmented = (source / "segments").exists()
     listed = source / ("segments" if segmented else "wav.scp")
-    utterances = []
+    utterances, pieces = [], {}
     for name, (row, rest) in _table(listed).items():
         if name not in speakers:
             raise CorpusError(f"{listed}: row {row}: utterance {name} has no speaker in utt2spk; add it")
-        recording, start, duration = _segment(listed, row, rest) if segmented else (name, 0.0, None)
+        recording, start, duration, channel = _segment(listed, row, rest) if segmented else (name, 0.0, None, None)
         if recording not in recordings:
             raise CorpusError(f"{listed}: row {row}: recording {recording} is not in wav.scp")
         speaker = speakers[name][1]
+        if segmented:
+            pieces[name] = f"{listed}: row {row}"
         utterances.append(
             Utterance(
                 id=name,
@@ -38,11 +40,12 @@ def read(source: Path) -> Layout:
                 path=recordings[recording],
                 start=start,
                 duration=duration,
+                channel=channel,
                 gender=gender_letter(genders[speaker][1]) if speaker in genders else "",
             )
         )
     root = Path(os.path.commonpath([u.path.parent for u in utterances])) if utterances else source
-    return Layout(root, tuple(utterances))
+    return Layout(root, tuple(utterances), pieces=pieces)
 
 
 def _table(path: Path) -> dict[str, tuple[int, str]]:
@@ -79,13 +82,20 @@ def _recording(listed: Path, row: int, rest: str, source: Path) -> Path:
     return Path(os.path.normpath(source / path))
 
 
-def _segment(listed: Path, row: int, rest: str) -> tuple[str, float, float | None]:
-    """Recording, start, duration; an end of -1 is the end of the recording."""
+def _segment(listed: Path, row: int, rest: str) -> tuple[str, float, float | None, int | None]:
+    """Recording, start, duration, channel, as Kaldi's extract-segments reads them: an end of -1 is the end of the
+    recording, channels count from 0.
+    """
     fields = rest.split()
     try:
         recording, start, end = fields[0], float(fields[1]), float(fields[2])
+        if len(fields) > 4:
+            raise ValueError
     except (IndexError, ValueError):
-        raise CorpusError(f"{listed}: row {row}: expected `utterance recording start end`") from None
+        raise CorpusError(f"{listed}: row {row}: expected `utterance recording start end [channel]`") from None
+    channel = channel_number(fields[3]) if len(fields) == 4 else None
+    if len(fields) == 4 and channel is None:
+        raise CorpusError(f"{listed}: row {row}: {fields[3]!r} is not a channel of the recording, counted 0, 1, 2, …")
     if not (math.isfinite(start) and math.isfinite(end)) or start < 0 or (end <= start and end != -1):
         raise CorpusError(f"{listed}: row {row}: from {start:g} s to {end:g} s is no piece of a recording")
-    return recording, start, None if end == -1 else round(end - start, 6)
+    return recording, start, None if end == -1 else round(end - start, 6), channel

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shortvox.corpora.utterance import Utterance
@@ -11,11 +11,15 @@ from shortvox.corpora.utterance import Utterance
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Utterances with absolute paths below `root`, and audio files that did not fit (relative to `root`)."""
+    """Utterances with absolute paths below `root`, and audio files that did not fit (relative to `root`).
+
+    `pieces` tells for each utterance that is a piece of one channel of its recording where that is listed.
+    """
 
     root: Path
     utterances: tuple[Utterance, ...]
     passed_over: tuple[str, ...] = ()
+    pieces: Mapping[str, str] = field(default_factory=dict)
 
 
 Reader = Callable[[Path], Layout]
