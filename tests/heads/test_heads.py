@@ -114,6 +114,27 @@ def test_prototypes_are_means_of_the_others() -> None:
     assert made(embeddings, labels).item() == pytest.approx(cross_entropy(logits, np.arange(3)), rel=1e-5)
 
 
+@pytest.mark.parametrize("name", ["ap", "softmax-ap"])
+def test_the_scale_of_ap_stays_above_zero_and_rises_again(name: str) -> None:
+    """Thrown below zero by a step too long, w is the floor, and learning brings it back."""
+    embeddings, labels = pairs()
+    embeddings = embeddings + 10 * torch.nn.functional.one_hot(labels, DIM)  # speakers that can be told apart
+    made = head[name].make(HeadSettings(name=name), dim=DIM, speakers=SPEAKERS)
+    assert made.prototypical.positive_scale().item() == made.prototypical.scale.item() == 10
+    assert set(made.prototypical.state_dict()) == {"scale", "offset"}  # the names that model folders hold
+    with torch.no_grad():
+        made.prototypical.scale.fill_(-0.3)
+    assert made.prototypical.positive_scale().item() == pytest.approx(1e-6)
+    assert made.prototypical(embeddings, labels).item() == pytest.approx(np.log(3), abs=1e-5)
+    optimiser = torch.optim.SGD(made.parameters(), lr=0.1)
+    for _ in range(20):
+        optimiser.zero_grad()
+        made(embeddings, labels).backward()
+        optimiser.step()
+    assert made.prototypical.scale > 0.1
+    assert made.prototypical.positive_scale().item() == made.prototypical.scale.item()
+
+
 def test_softmax_and_prototypical_are_added() -> None:
     made = head["softmax-ap"].make(HeadSettings(name="softmax-ap"), dim=DIM, speakers=SPEAKERS)
     parts = [head[name].make(HeadSettings(name=name), dim=DIM, speakers=SPEAKERS) for name in ("softmax", "ap")]

@@ -20,7 +20,8 @@ SMALLEST_SCALE = 1e-6
 class Prototypical(nn.Module):
     """Cross entropy of `w * cos(query, prototype) + b`; w starts at 10 and stays above zero, b at -5.
 
-    (Softmax does not notice b: it is kept because the method has it, and gets no gradient.)
+    Below the floor the parameter still gets the gradient that w has there, so that w can rise again. (Softmax does not
+    notice b: it is kept because the method has it, and gets no gradient.)
     """
 
     def __init__(self) -> None:
@@ -44,8 +45,12 @@ class Prototypical(nn.Module):
             )
         grouped = embeddings[order].unflatten(0, (len(speakers), each))
         queries, prototypes = (functional.normalize(part) for part in (grouped[:, 0], grouped[:, 1:].mean(dim=1)))
-        logits = self.scale.clamp_min(SMALLEST_SCALE) * queries @ prototypes.T + self.offset
+        logits = self.positive_scale() * queries @ prototypes.T + self.offset
         return functional.cross_entropy(logits, torch.arange(len(speakers), device=logits.device))
+
+    def positive_scale(self) -> Tensor:
+        """w: the parameter or the floor, with gradient 1 either way."""
+        return self.scale.detach().clamp_min(SMALLEST_SCALE) + (self.scale - self.scale.detach())
 
 
 @head("ap")
