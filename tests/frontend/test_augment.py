@@ -40,7 +40,7 @@ def test_natural_speech_is_always_heard(speeds: tuple[float, ...]) -> None:
         AugmentSettings(speeds=speeds)
 
 
-@pytest.mark.parametrize("kind", ["noise", "music", "babble"])
+@pytest.mark.parametrize("kind", ["noise", "music"])
 @pytest.mark.parametrize("wanted", [3.0, 15.0])
 def test_snr_is_what_was_asked_for(data: SpeechData, noise_folder: Path, kind: str, wanted: float) -> None:
     options = {f"{kind}_snr": (wanted, wanted)} | ({"music": (noise_folder,)} if kind == "music" else {})
@@ -57,6 +57,41 @@ def test_noise_comes_from_the_folder_and_wraps(data: SpeechData, noise_folder: P
     noisy = augmenter(data, kinds=("noise",), noise=(noise_folder,))(speech, 0, np.random.default_rng(1))
     added = noisy - speech
     np.testing.assert_allclose(added[: CROP - 5000], added[5000:], atol=1e-5)
+
+
+def test_each_voice_of_babble_has_an_snr_of_its_own(data: SpeechData) -> None:
+    """Voices that are tones of whole periods have nothing in common, so each one's level can be read off the sum."""
+
+    class Tones:
+        lengths = np.full(len(data.corpus), CROP)
+        heard = 0
+
+        def read(self, position: int, start: int = 0, samples: int | None = None) -> np.ndarray:
+            self.heard += 1
+            return (0.01 * self.heard * tone(self.heard)).astype(np.float32)
+
+    def tone(number: int) -> np.ndarray:
+        return np.sin(2 * np.pi * number * np.arange(CROP) / CROP)
+
+    speech = data.store.read(0, 0, CROP)
+    voices, measured = set(), []
+    for seed in range(40):
+        store = Tones()
+        babbling = Augmenter(AugmentSettings(probability=1.0, kinds=("babble",)), data.corpus, store, seed=0)
+        noisy = babbling(speech, 0, np.random.default_rng(seed))
+        assert noisy.dtype == np.float32
+        added = noisy - speech
+        for number in range(1, store.heard + 1):
+            amplitude = 2 * np.dot(added, tone(number)) / CROP
+            measured.append(10 * np.log10(power(speech) / (amplitude**2 / 2)))
+            added = added - amplitude * tone(number)
+        assert power(added) < 1e-6 * power(speech)
+        voices.add(store.heard)
+    assert min(voices) >= 1  # three to seven, less the speaker's own
+    assert max(voices) == 7
+    assert 13 <= min(measured) < 13.5
+    assert 19.5 < max(measured) <= 20
+    assert np.std(measured) == pytest.approx(7 / np.sqrt(12), rel=0.15)  # evenly between
 
 
 def test_babble_is_never_of_the_same_speaker(data: SpeechData) -> None:

@@ -155,17 +155,18 @@ def add_music(augmenter: Augmenter, waveform: np.ndarray, position: int, rng: np
 
 @kind("babble")
 def add_babble(augmenter: Augmenter, waveform: np.ndarray, position: int, rng: np.random.Generator) -> np.ndarray:
-    """Three to seven training utterances at once, less those of the same speaker."""
+    """Three to seven training utterances at once, less those of the same speaker, each at an SNR of its own."""
     utterances = augmenter.corpus.utterances
-    voices = np.zeros_like(waveform)
+    voices = np.zeros(len(waveform))
     for _ in range(rng.integers(3, 8)):
         other = int(rng.integers(len(utterances)))
         if utterances[other].speaker == utterances[position].speaker:
             continue
         available = int(augmenter.store.lengths[other])
         start = int(rng.integers(max(0, available - len(waveform)) + 1))
-        voices += np.resize(augmenter.store.read(other, start, min(len(waveform), available)), len(waveform))
-    return mix(waveform, voices, rng.uniform(*augmenter.settings.babble_snr))
+        heard = np.resize(augmenter.store.read(other, start, min(len(waveform), available)), len(waveform))
+        voices += at_snr(waveform, heard, rng.uniform(*augmenter.settings.babble_snr))
+    return (waveform + voices).astype(np.float32)
 
 
 @kind("reverb")
@@ -179,11 +180,15 @@ def reverberate(augmenter: Augmenter, waveform: np.ndarray, position: int, rng: 
 
 def mix(waveform: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
     """Add `noise` at `snr` dB below the speech; silence on either side leaves the speech as it is."""
+    return (waveform + at_snr(waveform, noise, snr)).astype(np.float32)
+
+
+def at_snr(waveform: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
+    """`noise` scaled to `snr` dB below the speech, float64; silence where either is silent."""
     noise_power = power(noise)
     if noise_power <= 0.0:
-        return waveform
-    gain = np.sqrt(power(waveform) / noise_power / 10 ** (snr / 10))
-    return (waveform + gain * noise).astype(np.float32)
+        return np.zeros(len(noise))
+    return np.sqrt(power(waveform) / noise_power / 10 ** (snr / 10)) * noise
 
 
 def power(waveform: np.ndarray) -> float:
