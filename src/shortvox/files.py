@@ -71,3 +71,9 @@ def ensure_writable(folder: Path) -> Path:
             f"{folder}: output folder cannot be written ({error.strerror or error}); choose another"
         ) from error
     return folder
+
+
+def refuse_folder(path: Path) -> None:
+    """Raises ShortvoxError for a folder where a file of a cache will be written: better before the work than after."""
+    if path.is_dir():
+        raise ShortvoxError(f"{path}: is a folder, where a file of the cache should be; remove it")

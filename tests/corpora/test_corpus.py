@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recordings import make_corpus
 
+from shortvox.corpora import checksum as checksum_module
 from shortvox.corpora.corpus import load_corpora, load_corpus, write_manifest
 from shortvox.corpora.manifest import KNOWN, read_manifest
+from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError
 
@@ -172,13 +177,45 @@ def test_corpora_of_one_name_and_a_corpus_given_twice(tmp_path: Path) -> None:
 
 
 def test_fingerprint_follows_content_not_place(tmp_path: Path) -> None:
-    first, second = make_corpus(tmp_path / "a"), make_corpus(tmp_path / "b")
+    first = make_corpus(tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "elsewhere" / "a")  # with other times
+    second = load_corpus(tmp_path / "elsewhere" / "a")
     assert first.fingerprint() == second.fingerprint()
     assert first.fingerprint() != first.select(lambda u: u.id != "s0-0").fingerprint()
-    with first.utterances[0].path.open("ab") as handle:
-        handle.write(b"more")
-    assert load_corpus(tmp_path / "a").fingerprint() != second.fingerprint()
-    edited = bytearray(second.utterances[0].path.read_bytes())
-    edited[len(edited) // 2 :] = bytes(len(edited) - len(edited) // 2)
-    second.utterances[0].path.write_bytes(edited)  # of the same size
-    assert load_corpus(tmp_path / "b").fingerprint() != second.fingerprint()
+    other = replace(first, utterances=(replace(first.utterances[0], channel=0), *first.utterances[1:]))
+    assert first.fingerprint() != other.fingerprint()
+    first.utterances[0].path.unlink()
+    assert load_corpus(tmp_path / "a").fingerprint() != second.fingerprint()  # and no error here: reading tells
+
+
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("sample", [0, 3999, 7999])
+def test_fingerprint_follows_every_sample(tmp_path: Path, cached: bool, sample: int) -> None:
+    """Also of a file whose size and time of change stay, and through a pack that has seen the file before."""
+    make_corpus(tmp_path / "a", 2, 2)
+    edited = load_corpus(tmp_path / "a").utterances[-1].path
+    cache = tmp_path / "cache" if cached else None
+
+    def fingerprint() -> str:
+        return SpeechData.open(load_corpus(tmp_path / "a"), cache).corpus.fingerprint()
+
+    before, times = fingerprint(), edited.stat()
+    with edited.open("r+b") as handle:
+        handle.seek(44 + 2 * sample)
+        old = handle.read(1)
+        handle.seek(-1, os.SEEK_CUR)
+        handle.write(bytes([old[0] ^ 1]))
+    os.utime(edited, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert edited.stat().st_size == times.st_size
+    assert fingerprint() != before
+
+
+def test_a_pack_keeps_the_checksums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = make_corpus(tmp_path / "a", 2, 2)
+    first = SpeechData.open(corpus, tmp_path / "cache").corpus
+    assert first.fingerprint() == corpus.fingerprint()
+    monkeypatch.setattr(checksum_module, "_checksum", lambda path: pytest.fail("read again"))
+    second = SpeechData.open(load_corpus(tmp_path / "a"), tmp_path / "cache")
+    assert second.corpus.fingerprint() == first.fingerprint()
+    part = second.select(lambda u: u.speaker == "s1").corpus
+    assert part.fingerprint() not in (first.fingerprint(), "")

@@ -71,20 +71,45 @@ def test_a_pack_is_reused_until_a_file_changes(tmp_path: Path, monkeypatch: pyte
     assert second != first and PackedStore(second).lengths[0] == 14400
 
 
-@pytest.mark.parametrize("damage", ["no index", "short", "index damaged", "index of another format"])
+DAMAGES = {
+    "cut": lambda text: text[:20],
+    "no lengths": lambda text: text.replace('"lengths"', '"widths"'),
+    "one length for all": lambda text: text.replace("[8000, 8160]", "[16160]"),
+    "lengths of another kind": lambda text: text.replace("8000", '"x"'),
+    "lengths in another order": lambda text: text.replace("[8000, 8160]", "[8160, 8000]"),
+    "deep": lambda text: "[" * 100_000,
+    "a list": lambda text: "[]",
+    "nothing": lambda text: "",
+    "another format": lambda text: json.dumps({"format": 1, "rate": 16000, "samples": 16160, "lengths": [8000, 8160]}),
+}
+
+
+@pytest.mark.parametrize("damage", ["no index", "short", *DAMAGES])
 def test_an_incomplete_pack_is_made_again(tmp_path: Path, damage: str) -> None:
     corpus = make_corpus(tmp_path / "corpus", 2, 1)
     path = pack(corpus, tmp_path / "cache")
     whole, index = path.read_bytes(), path.with_suffix(".json")
+    original = index.read_text()
     if damage == "no index":
         index.unlink()
     elif damage == "short":
         path.write_bytes(whole[:-2])
-    elif damage == "index damaged":
-        index.write_text(index.read_text()[:20])
     else:
-        index.write_text(json.dumps({**json.loads(index.read_text()), "format": 0}))
+        index.write_text(DAMAGES[damage](original))
+        assert index.read_text() != original
     assert pack(corpus, tmp_path / "cache") == path and path.read_bytes() == whole
+    assert index.read_text() == original
+
+
+@pytest.mark.parametrize("suffix", [".json", ".pcm", ".lock"])
+def test_a_folder_in_the_place_of_a_pack_is_named(tmp_path: Path, suffix: str) -> None:
+    corpus = make_corpus(tmp_path / "corpus", 2, 1)
+    obstacle = pack(corpus, tmp_path / "cache").with_suffix(suffix)
+    obstacle.unlink()
+    obstacle.mkdir()
+    with pytest.raises(ShortvoxError, match=rf"\{suffix}: ") as caught:
+        pack(corpus, tmp_path / "cache")
+    assert "remove it" in str(caught.value)
 
 
 def test_a_bad_recording_leaves_no_pack_and_no_rubbish(tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save
 from scipy import signal
 
 from shortvox.corpora.speech import SpeechData
+from shortvox.errors import ShortvoxError
 from shortvox.evaluation import embeddings
 from shortvox.evaluation.embeddings import band_limited, embed
 from shortvox.models.embedding import Crop
@@ -51,17 +53,37 @@ def test_the_cache_answers_the_second_time(
     np.testing.assert_array_equal(first, second)
 
 
-@pytest.mark.parametrize("damage", [b"", b"not safetensors", None])
+DAMAGES = {
+    "empty": lambda whole: b"",
+    "text": lambda whole: b"not safetensors",
+    "cut": lambda whole: whole[: len(whole) // 2],
+    "one bit": lambda whole: whole[:-3] + bytes([whole[-3] ^ 1]) + whole[-2:],
+    "another shape": lambda whole: save({"embeddings": np.zeros((2, 2), np.float32)}),
+    "not a number": lambda whole: save({"embeddings": np.full((3, 192), np.nan, np.float32)}),
+    "another name": lambda whole: save({"vectors": np.zeros((3, 192), np.float32)}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_cache_file_is_computed_again(
-    model: SpeakerModel, data: SpeechData, counter: Counter, tmp_path: Path, damage: bytes | None
+    model: SpeakerModel, data: SpeechData, counter: Counter, tmp_path: Path, damage: str
 ) -> None:
     expected = embed(model, data.corpus, data.store, CROPS, cache=tmp_path).of(CROPS)
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    path.write_bytes(DAMAGES[damage](whole))
     np.testing.assert_array_equal(embed(model, data.corpus, data.store, CROPS, cache=tmp_path).of(CROPS), expected)
     assert counter.crops == 6
     assert path.read_bytes() == whole
+
+
+def test_a_folder_in_the_place_of_a_cache_file_is_named(model: SpeakerModel, data: SpeechData, tmp_path: Path) -> None:
+    embed(model, data.corpus, data.store, CROPS, cache=tmp_path)
+    (path,) = tmp_path.iterdir()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ShortvoxError, match="remove it"):
+        embed(model, data.corpus, data.store, CROPS, cache=tmp_path)
 
 
 def test_another_model_change_or_crop_is_another_entry(
@@ -72,8 +94,10 @@ def test_another_model_change_or_crop_is_another_entry(
     embed(model, data.corpus, data.store, [*CROPS[:3], Crop(2, 6, 4000)], cache=tmp_path)
     torch.manual_seed(1)
     embed(SpeakerModel.fresh(model.settings, ("a", "b")).eval(), data.corpus, data.store, CROPS, cache=tmp_path)
-    assert counter.crops == 12
-    assert len(list(tmp_path.iterdir())) == 4
+    edited = replace(data.corpus, checksums={data.corpus.utterances[0].path: "of other audio"})
+    embed(model, edited, data.store, CROPS, cache=tmp_path)
+    assert counter.crops == 15
+    assert len(list(tmp_path.iterdir())) == 5
 
 
 @dataclass(frozen=True)

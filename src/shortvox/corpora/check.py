@@ -12,7 +12,8 @@ from shortvox.corpora.corpus import load_corpus
 from shortvox.corpora.faults import AudioFault
 from shortvox.corpora.manifest import Problem, read_manifest
 from shortvox.corpora.split import read_speakers
-from shortvox.corpora.store import decode, in_threads
+from shortvox.corpora.store import decode
+from shortvox.corpora.threads import in_threads
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError
 

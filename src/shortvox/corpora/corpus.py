@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from shortvox.corpora.checksum import checksums
 from shortvox.corpora.manifest import MANIFEST, STANDARD, read_manifest, write_manifest
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError
@@ -19,20 +19,19 @@ from shortvox.errors import CorpusError
 __all__ = ["Corpus", "load_corpora", "load_corpus", "write_manifest"]
 
 
-PROBED = 4096  # bytes
-
-
 @dataclass(frozen=True)
 class Corpus:
     """Utterances in manifest order. Positions into `utterances` are what trials and samplers work with.
 
     `sources` names the folders that they were read from. Where there are several, ids and speakers begin with one.
+    `checksums` holds those of files that were read before, so that the fingerprint need not read them again.
     """
 
     name: str
     root: Path
     utterances: tuple[Utterance, ...]
     sources: tuple[str, ...] = ()
+    checksums: Mapping[Path, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -77,18 +76,19 @@ class Corpus:
     @cached_property
     def _fingerprint(self) -> str:
         digest = hashlib.sha256()
-        probes = {path: _probe(path) for path in dict.fromkeys(u.path for u in self.utterances)}
+        known = {**checksums(u.path for u in self.utterances if u.path not in self.checksums), **self.checksums}
         for u in self.utterances:
             where = u.path.relative_to(self.root) if u.path.is_relative_to(self.root) else u.path
-            fields = (u.id, u.speaker, where.as_posix(), u.start, u.duration, *probes[u.path])
+            fields = (u.id, u.speaker, where.as_posix(), u.start, u.duration, u.channel, known[u.path])
             digest.update(repr(fields).encode())
         return digest.hexdigest()
 
     def fingerprint(self) -> str:
-        """sha256 over ids, speakers, paths, segments, file sizes and a piece of every file: equal where a result can
-        be reused.
+        """sha256 over ids, speakers, paths, segments and the content of every file: equal where a result can be reused.
 
-        Times of change are left out, so that a copy of a corpus counts as the same corpus.
+        Times of change are left out, so that a copy of a corpus counts as the same corpus. The first call reads every
+        file whole (1 GB takes about a second), except those whose checksum a pack keeps: with a cache of decoded audio
+        the files are read once, when they are packed.
         """
         return self._fingerprint
 
@@ -145,14 +145,3 @@ def _unique_names(given: Sequence[Path], resolved: Sequence[Path]) -> list[str]:
         depth += 1
         names = ["/".join(root.parts[1:][-depth:]) for root in resolved]
     return names
-
-
-def _probe(path: Path) -> tuple[int, int]:
-    """Size of a file and checksum of a piece of its middle, which shows that it was edited in place."""
-    try:
-        with path.open("rb") as handle:
-            size = handle.seek(0, os.SEEK_END)
-            handle.seek(size // 2)
-            return size, zlib.crc32(handle.read(PROBED))
-    except OSError:
-        return -1, 0  # a missing file is reported where it is read, with a better message

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from shortvox.corpora.corpus import Corpus
-from shortvox.corpora.store import AudioStore, open_store
+from shortvox.corpora.store import AudioStore, PackedStore, open_store
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError
 
@@ -39,7 +39,12 @@ class SpeechData:
 
     @classmethod
     def open(cls, corpus: Corpus, cache: Path | None = None) -> SpeechData:
-        return cls(corpus, open_store(corpus, cache))
+        """Raises AudioError as `open_store` does."""
+        store = open_store(corpus, cache)
+        if isinstance(store, PackedStore):
+            paths = dict.fromkeys(u.path for u in corpus.utterances)
+            corpus = replace(corpus, checksums=dict(zip(paths, store.checksums, strict=True)))
+        return cls(corpus, store)
 
     def select(self, keep: Callable[[Utterance], bool], name: str | None = None) -> SpeechData:
         """The utterances that `keep` accepts, reading from the same store."""

@@ -9,27 +9,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol
 from uuid import uuid4
 
 import numpy as np
 
 from shortvox.corpora.audio import SAMPLE_RATE, probe, read_samples, segment_end
+from shortvox.corpora.checksum import checksums
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.faults import AudioFault
+from shortvox.corpora.threads import in_threads
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import ShortvoxError
-from shortvox.files import ensure_writable, sync_folder, write_text
-from shortvox.progress import progress_bar
+from shortvox.files import ensure_writable, refuse_folder, sync_folder, write_text
 
-_FORMAT = 1
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+_FORMAT = 2
 
 
 class AudioStore(Protocol):
@@ -71,11 +68,16 @@ class SeekingStore:
 
 
 class PackedStore:
-    """Reads a pack made by `pack`. Cheap to send to worker processes: only the path travels."""
+    """Reads a pack made by `pack`. Cheap to send to worker processes: only the path travels.
+
+    `checksums` are those of the recordings, in the order in which the corpus names them first.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.lengths = np.array(json.loads(_index_of(path).read_text())["lengths"], np.int64)
+        index = _read_index(path)
+        self.lengths = np.array(index["lengths"], np.int64)
+        self.checksums: list[str] = index["checksums"]
         self._offsets = np.concatenate([[0], np.cumsum(self.lengths)])
         self._samples = np.memmap(path, np.int16, mode="r")
 
@@ -89,14 +91,18 @@ class PackedStore:
 
 
 def pack(corpus: Corpus, cache: Path) -> Path:
-    """Decode every utterance into `<cache>/<fingerprint>.pcm` (int16, 16 kHz) beside a JSON index; the path.
+    """Decode every utterance into `<cache>/<key>.pcm` (int16, 16 kHz) beside a JSON index; the path.
 
-    The index is written last, so a pack without one is never taken for whole. Processes that need the same
-    pack wait for the first of them.
+    The key holds sizes and times of the recordings, the index their checksums: a recording is read whole only when it
+    is packed. The index is written last and knows its own checksum, so a pack without one, or with a damaged one, is
+    made again. Processes that need the same pack wait for the first of them.
     """
     ensure_writable(cache)
-    path = cache / f"{_fingerprint(corpus)}.pcm"
-    with _locked(path.with_suffix(".lock")):
+    path = cache / f"{_key(corpus)}.pcm"
+    lock = path.with_suffix(".lock")
+    for file in (path, _index_of(path), lock):
+        refuse_folder(file)
+    with _locked(lock):
         if not _is_whole(path):
             _write_pack(corpus, path)
     return path
@@ -123,15 +129,30 @@ def _write_pack(corpus: Corpus, path: Path) -> None:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
-    index = {"format": _FORMAT, "rate": SAMPLE_RATE, "samples": sum(lengths), "lengths": lengths}
-    write_text(_index_of(path), json.dumps(index))
+    read = checksums(u.path for u in corpus.utterances)
+    index = {"format": _FORMAT, "rate": SAMPLE_RATE, "lengths": lengths, "checksums": list(read.values())}
+    write_text(_index_of(path), json.dumps({"index": index, "checksum": _checksum(index)}))
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    """Raises ValueError for an index that is not as it was written, or of another format; OSError as reading does."""
+    content = json.loads(_index_of(path).read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or content.get("checksum") != _checksum(content.get("index")):
+        raise ValueError(f"{path}: damaged index")
+    index: dict[str, Any] = content["index"]
+    if index["format"] != _FORMAT:
+        raise ValueError(f"{path}: index of another format")
+    return index
+
+
+def _checksum(index: Any) -> str:
+    return hashlib.sha256(json.dumps(index).encode()).hexdigest()
 
 
 def _is_whole(path: Path) -> bool:
     try:
-        index = json.loads(_index_of(path).read_text())
-        return index["format"] == _FORMAT and path.stat().st_size == 2 * index["samples"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return path.stat().st_size == 2 * sum(_read_index(path)["lengths"])
+    except (OSError, ValueError, KeyError, RecursionError):
         return False
 
 
@@ -167,36 +188,17 @@ def _bounds(length: int, start: int, samples: int | None) -> tuple[int, int]:
     return start, samples
 
 
-def _fingerprint(corpus: Corpus) -> str:
+def _key(corpus: Corpus) -> str:
     digest = hashlib.sha256(f"pack {_FORMAT}".encode())
     for u in corpus.utterances:
         try:
             status = u.path.stat()
         except OSError as error:
             raise AudioFault(u.path, "missing", error.strerror or "no such file") from None
-        fields = (u.id, str(u.path), u.start, u.duration, status.st_size, status.st_mtime_ns)
+        times = (status.st_mtime_ns, status.st_ctime_ns)  # the second cannot be set back
+        fields = (u.id, str(u.path), u.start, u.duration, u.channel, status.st_size, *times)
         digest.update(repr(fields).encode())
     return digest.hexdigest()[:32]
-
-
-def in_threads(work: Callable[[Item], Result], items: Sequence[Item], title: str) -> Iterator[Result]:
-    """Results of `work` in order, a few ahead: libsndfile and soxr run without Python's lock."""
-    threads = min(os.cpu_count() or 1, 8)
-    waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(threads) as pool, progress_bar(transient=True) as bar:
-        task = bar.add_task(title, total=len(items), note="")
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > 4 * threads:
-                    yield waiting.popleft().result()
-                    bar.advance(task)
-            while waiting:
-                yield waiting.popleft().result()
-                bar.advance(task)
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.importers import kaldi, librispeech, tree, voxceleb
 from shortvox.corpora.importers.layout import Layout, Reader
 from shortvox.corpora.placing import place, refuse_manifest
-from shortvox.corpora.store import in_threads
+from shortvox.corpora.threads import in_threads
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import AudioError, CorpusError
 
