@@ -139,7 +139,7 @@ def test_evaluate(model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Ca
     )
     assert results == json.loads((tmp_path / "out/results.json").read_text())
     assert "<html" in (tmp_path / "out/report.html").read_text()
-    assert set(results) >= {"title", "protocols", "corpus", "settings", "command", "version", "date"}
+    assert set(results) >= {"title", "protocols", "corpus", "settings", "command", "version", "date", "environment"}
     for name in ("full-short", "short-short"):
         one = results["protocols"][name]
         assert list(one["systems"]) == ["model", "other"]

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from shortvox.cli.main import run
 from shortvox.corpora.corpus import Corpus
+from shortvox.environment import environment
 
 STUDY = {
     "title": "Tiny",
@@ -117,6 +119,17 @@ def test_results_report_and_models_are_there(out: Path) -> None:
     assert set(results["corpus"]) >= {"train", "test", "notes", "licences"}
     assert "<html" in (out / "report.html").read_text()
     assert not list((out / "systems").glob("*/checkpoints"))
+
+
+def test_results_and_cards_say_what_they_were_computed_on(out: Path) -> None:
+    results = results_of(out)
+    assert results["environment"] == environment()
+    for system in results["protocols"]["full-short"]["systems"].values():
+        (trained_on,) = system["trained_on"]
+        assert trained_on["cpu"] == environment()["cpu"]
+    for card in (out / "systems").glob("*/card.md"):
+        assert f"torch {torch.__version__}" in card.read_text()
+    assert environment()["cpu"] in (out / "report.html").read_text()
 
 
 def test_a_system_that_is_only_tested_has_the_facts_of_its_models_and_figures_of_its_own(out: Path) -> None:

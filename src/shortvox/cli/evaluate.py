@@ -27,6 +27,7 @@ from shortvox.config import nearest_name, override_all, parse, parse_assignments
 from shortvox.corpora.corpus import load_corpora
 from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.stats import corpus_facts
+from shortvox.environment import environment
 from shortvox.errors import ConfigError, ModelError
 from shortvox.evaluation.calibrate import calibrated
 from shortvox.evaluation.cohort import NO_COHORT, open_cohort, refuse_overlap
@@ -109,6 +110,7 @@ def evaluate(
         "settings": settings.model_dump(mode="json"),
         "command": command_line(),
         "version": __version__,
+        "environment": environment(),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
     on_its_own(results)

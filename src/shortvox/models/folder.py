@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from shortvox.config import Settings, parse, read_yaml, write_yaml
+from shortvox.environment import environment, in_words
 from shortvox.errors import ModelError, ScoreError
 from shortvox.files import ensure_writable, write_bytes, write_text
 from shortvox.models import parameter_count
@@ -129,4 +130,5 @@ def write_card(model: SpeakerModel, *, trained_on: str, steps: int, seconds: flo
         f"VAD {model.settings.frontend.vad}, 16 kHz\n"
         f"- trained on: {trained_on}\n"
         f"- steps: {steps}; seconds of speech heard: {seconds:,.0f}\n"
+        f"- trained with: {in_words(environment())}\n"
     )

@@ -11,6 +11,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from shortvox.environment import in_words
 from shortvox.files import write_text
 from shortvox.report import curves, dots, figures, findings, scoring, tables
 from shortvox.report.svg import GLYPHS, SERIES, Chart
@@ -50,6 +51,7 @@ def render(results: Mapping[str, Any]) -> str:
         length_name=length_label,
         hours=hours,
         plain=plain,
+        in_words=in_words,
         svg=Markup,
     )
     environment.globals.update(glyph=glyph, series=lambda position: f"s{position % SERIES + 1}")

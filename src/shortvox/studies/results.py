@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from shortvox import __version__
 from shortvox.corpora.stats import corpus_facts
+from shortvox.environment import environment
 from shortvox.evaluation.calibrate import calibrated
 from shortvox.evaluation.evaluate import System, evaluate
 from shortvox.evaluation.testset import TestSet
@@ -74,6 +75,7 @@ def study_results(
         "notes_table": table.model_dump(mode="json") if table else None,
         "settings": settings,
         "version": __version__,
+        "environment": environment(),
     }
 
 
@@ -101,9 +103,19 @@ def _facts(
         "parameters": parameter_count(models[trained, 0].backbone),
         "head_drift_degrees": float(np.mean(drifts)) if drifts else None,
         "head_drift_seeds": drifts,
+        "trained_on": _each_once(histories[s, seed].get("environment") for s in line for seed in seeds),
         "loss": first["loss"] if trained == name else [],
         "validation": first["validation"] if trained == name else [],
     }
+
+
+def _each_once(records: Iterable[Any]) -> list[Any]:
+    """The different ones of those that are known, in their order."""
+    found: list[Any] = []
+    for record in records:
+        if record is not None and record not in found:
+            found.append(record)
+    return found
 
 
 def _ancestors(study: Study, name: str) -> list[str]:

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 
 from shortvox.config import read_yaml, write_yaml
 from shortvox.corpora.speech import SpeechData
+from shortvox.environment import environment
 from shortvox.errors import ConfigError, ModelError, ShortvoxError
 from shortvox.files import ensure_writable, write_json, write_text
 from shortvox.models.folder import load_model, save_model, write_card
@@ -263,7 +264,7 @@ def _status(done: Progress, loss: float) -> str:
 
 
 def _finish(out: Path, model: SpeakerModel, settings: TrainSettings, data: SpeechData, done: Progress) -> None:
-    write_json(out / "training.json", vars(done))
+    write_json(out / "training.json", {**vars(done), "environment": environment()})
     described = f"{data.corpus.name}, {len(data.corpus.speakers)} speakers, {len(data.corpus)} utterances"
     card = write_card(model, trained_on=described, steps=settings.steps, seconds=done.seconds_heard)
     save_model(out, model, card=card)
