@@ -39,6 +39,7 @@ def test_lines_end_at_line_feeds_only(tmp_path: Path, content: bytes, expected: 
 def test_fields_stand_apart_by_ascii_white_space_only() -> None:
     assert fields(" a\u00a0b \t c\u3000d\u2028e\x1cf\r") == ["a\u00a0b", "c\u3000d\u2028e\x1cf"]
     assert fields(" \t") == []
+    assert fields(" r1 \t my  file.wav \r", most=2) == ["r1", "my  file.wav"]
 
 
 @pytest.mark.parametrize(

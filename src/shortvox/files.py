@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from shortvox.errors import ShortvoxError
+from shortvox.textfiles import shown
 
 
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
@@ -57,6 +59,26 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """JSON without NaN: a figure that does not exist is null, and anything else non-finite is a bug."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def is_folder(path: Path) -> bool:
+    """`Path.is_dir` raises an OSError for a name that is too long or lies where one may not look."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def require_folder(folder: Path, raising: type[ShortvoxError], expected: str) -> None:
+    """Raises `raising`, which says what was `expected`, for what is no folder or may not be looked at."""
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        is_folder = False
+    except OSError as error:
+        raise raising(f"{shown(folder)}: cannot be opened ({error.strerror or error}); expected {expected}") from None
+    if not is_folder:
+        raise raising(f"{folder}: no such folder; expected {expected}")
 
 
 def ensure_writable(folder: Path) -> Path:

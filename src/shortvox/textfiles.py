@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import string
 from pathlib import Path
 
 from shortvox.errors import ShortvoxError
@@ -23,7 +24,7 @@ _COMPRESSED = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"PK\x03\x04": "zip",
 }
-_WHITE_SPACE = re.compile(r"\s+", re.ASCII)
+_WHITE_SPACE = re.compile(r"\s+", re.ASCII)  # the same characters as in string.whitespace
 
 
 def read_content(path: Path, raising: type[ShortvoxError], expected: str, *, most: int = MOST) -> bytes:
@@ -83,9 +84,13 @@ def lines(text: str) -> list[str]:
     return found if found[-1] else found[:-1]
 
 
-def fields(line: str) -> list[str]:
-    """What ASCII white space separates, as in Kaldi; `str.split` would also part a name at a no-break space."""
-    return [field for field in _WHITE_SPACE.split(line) if field]
+def fields(line: str, most: int | None = None) -> list[str]:
+    """What ASCII white space separates, as in Kaldi; `str.split` would also part a name at a no-break space.
+
+    At most `most` fields, the last of them with all the rest of the line.
+    """
+    bare = line.strip(string.whitespace)
+    return _WHITE_SPACE.split(bare, maxsplit=most - 1 if most else 0) if bare else []
 
 
 def refuse_stream(path: Path, raising: type[ShortvoxError]) -> None:

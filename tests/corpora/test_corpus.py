@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +22,12 @@ from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError
 
-TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\ufeff"), max_size=12)
 NAME = TEXT.filter(str.strip)
-ID = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=12).filter(
-    lambda text: text == text.strip()
+ID = TEXT.filter(
+    lambda text: text and text == text.strip() and not any(unicodedata.category(mark) == "Cc" for mark in text)
 )
-PART = st.text("abcé ,\"'\n_-1", min_size=1, max_size=8).filter(str.strip)
+PART = st.text("abcé ,\"'\u2028_-1", min_size=1, max_size=8).filter(str.strip)
 SECONDS = st.floats(1e-4, 1e5)
 EXTRA = st.dictionaries(NAME.filter(lambda name: name not in KNOWN), TEXT, max_size=3)
 
@@ -77,12 +79,17 @@ def manifest(folder: Path, text: str | bytes) -> Path:
         ('utterance,speaker,path\na,"s\rt",a.wav\n', r"row 2: column speaker: 's\rt' holds a control character"),
         ("utterance,speaker,path\na,s\tt,a.wav\n", r"row 2: column speaker: 's\tt' holds a control character"),
         ("utterance,speaker,path\na\0,s,a.wav\n", r"row 2: column utterance: 'a\x00' holds a control character"),
+        ('utterance,speaker,path\na,s,"a\nb.wav"\n', r"row 2: column path: 'a\nb.wav' holds a control character"),
+        ("utterance,speaker,path\na,s,\x1b]0;x\x07.wav\n", r"row 2: column path: '\x1b]0;x\x07.wav' holds a control"),
+        ("utterance,speaker,path\na\x85b,s,a.wav\n", r"row 2: column utterance: 'a\x85b' holds a control"),
         ("utterance,speaker,path\na,s,../a.wav\n", "row 2: column path: '../a.wav' leaves the corpus folder"),
         ("utterance,speaker,path\na,s,audio/../../a.wav\n", "row 2: column path"),
         ("utterance,speaker,path\na,s,/etc/passwd\n", "row 2: column path: '/etc/passwd' leaves"),
         ("utterance,speaker,path\na,s,C:\\a.wav\n", "row 2: column path"),
         ("utterance,speaker,path,duration\na,s,a.wav,long\n", "row 2: column duration: 'long' is not a number"),
         ("utterance,speaker,path,duration\na,s,a.wav,nan\n", "row 2: column duration"),
+        ("utterance,speaker,path,duration\na,s,a.wav,1_0\n", "row 2: column duration: '1_0' is not a number"),
+        ("utterance,speaker,path,duration\na,s,a.wav,٣\n", "row 2: column duration"),
         (
             "utterance,speaker,path,duration\na,s,a.wav,0\n",
             "row 2: column duration: '0' is not a number of seconds above",
@@ -94,7 +101,7 @@ def manifest(folder: Path, text: str | bytes) -> Path:
         ("utterance,speaker,path,channel\na,s,a.wav,1024\n", "row 2: column channel"),
         ("utterance,speaker,path,channel\na,s,a.wav,²\n", "row 2: column channel"),
         ('utterance,speaker,path\na,s,"a.wav\n', "not CSV"),
-        (b"utterance,speaker,path\n\xff,s,a.wav\n", "not UTF-8 text at byte 23"),
+        (b"utterance,speaker,path\n\xff,s,a.wav\n", r"row 2: not UTF-8 (byte 0xff); save the file as UTF-8"),
     ],
 )
 def test_a_bad_manifest_is_one_line_with_row_and_column(tmp_path: Path, text: str | bytes, expected: str) -> None:
@@ -109,6 +116,31 @@ def test_no_folder_and_no_manifest(tmp_path: Path) -> None:
         load_corpus(tmp_path / "nowhere")
     with pytest.raises(CorpusError, match=r"manifest\.csv: no such file"):
         load_corpus(tmp_path)
+
+
+def test_a_folder_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("x" * 300, "x" * 5000):
+        with pytest.raises(CorpusError, match="cannot be opened") as caught:
+            load_corpus(tmp_path / name)
+        assert len(str(caught.value)) < 700
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CorpusError, match="no such folder"):
+        load_corpus(tmp_path / "file")
+
+    def refuse(path: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(CorpusError, match=r"cannot be opened \(Permission denied\)"):
+        load_corpus(tmp_path)
+
+
+def test_a_header_of_many_columns_takes_no_time(tmp_path: Path) -> None:
+    names = ",".join(f"c{n}" for n in range(200_000))
+    began = time.perf_counter()
+    with pytest.raises(CorpusError, match="row 1: column 'c0' appears more than once"):
+        load_corpus(manifest(tmp_path, f"utterance,speaker,path,{names},c0\n"))
+    assert time.perf_counter() - began < 10  # minutes where every column is compared with every other
 
 
 def test_reading_goes_on_after_a_bad_row(tmp_path: Path) -> None:
@@ -143,6 +175,19 @@ def test_channels_are_written_only_where_there_are_some(tmp_path: Path) -> None:
     assert (one.column("channel"), two.column("channel")) == ("0", "")
     write_manifest(tmp_path, [two])
     assert "channel" not in (tmp_path / "manifest.csv").read_text() and "channel" not in load_corpus(tmp_path).columns()
+
+
+def test_a_row_that_could_not_be_read_back_is_not_written(tmp_path: Path) -> None:
+    for bad in (
+        Utterance("a\tb", "s", tmp_path / "a.wav"),
+        Utterance("a", "s ", tmp_path / "a.wav"),
+        Utterance("a", "s", tmp_path / "a\nb.wav"),
+        Utterance("a", "s", tmp_path / "a.wav", duration=2.0**59),
+        Utterance("a", "s", tmp_path / "a.wav", channel=-1),
+    ):
+        with pytest.raises(CorpusError, match=r"\.wav': column"):
+            write_manifest(tmp_path, [bad])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_recording_outside_cannot_be_written(tmp_path: Path) -> None:

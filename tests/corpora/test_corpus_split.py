@@ -13,7 +13,7 @@ from shortvox.corpora.audio import read_audio
 from shortvox.corpora.corpus import Corpus, load_corpora, load_corpus
 from shortvox.corpora.split import hold_out, read_speakers, split_speakers, write_split
 from shortvox.corpora.utterance import Utterance
-from shortvox.errors import CorpusError
+from shortvox.errors import CorpusError, ShortvoxError
 
 
 def imaginary(sizes: list[int]) -> Corpus:
@@ -90,7 +90,7 @@ def test_lists_of_speakers(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(CorpusError, match=expected):
             read_speakers(path)
-    with pytest.raises(CorpusError, match="cannot be read"):
+    with pytest.raises(CorpusError, match="no such file; expected a list of speakers, one a line"):
         read_speakers(tmp_path / "nowhere.txt")
 
 
@@ -104,3 +104,18 @@ def test_a_written_split_is_two_corpora(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="already there"):
         write_split(tmp_path / "out", *split_speakers(corpus, ["s1"]))
     assert load_corpus(tmp_path / "out" / "test").speakers == ("s0",)
+
+
+def test_a_split_is_both_sides_or_nothing(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path / "corpus", 3, 1)
+    sides = split_speakers(corpus, ["s0"])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "test").write_text("in the way")
+    with pytest.raises(ShortvoxError, match=r"out/test: .*cannot be written"):
+        write_split(tmp_path / "out", *sides)
+    assert [each.name for each in (tmp_path / "out").iterdir()] == ["test"]
+    (tmp_path / "out" / "test").unlink()
+    assert [side.speakers for side in write_split(tmp_path / "out", *sides)] == [("s1", "s2"), ("s0",)]
+    with pytest.raises(ShortvoxError, match="cannot be written"):
+        write_split(tmp_path / "deep" / ("x" * 300), *sides)
+    assert not (tmp_path / "deep").exists()

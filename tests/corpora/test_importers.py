@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from recordings import write_tones
 
+from shortvox.corpora import placing
 from shortvox.corpora.audio import read_audio
 from shortvox.corpora.corpus import load_corpus
 from shortvox.corpora.importers import IMPORTERS, import_corpus
 from shortvox.corpora.store import open_store
-from shortvox.errors import CorpusError
+from shortvox.errors import CorpusError, ShortvoxError
 
 
 def test_voxceleb(tmp_path: Path) -> None:
@@ -47,6 +48,23 @@ def test_voxceleb(tmp_path: Path) -> None:
     assert u.path.is_relative_to(tmp_path / "out") and len(read_audio(u.path)) == 8000
 
 
+def test_a_voxceleb_recording_in_two_formats_is_one_utterance(tmp_path: Path) -> None:
+    source, names = tmp_path / "vox2", [f"id00012/{video}/0000{n}" for video in ("a", "b") for n in (1, 2)]
+    for name in names:
+        (source / "dev/aac" / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / "dev/aac" / f"{name}.m4a").write_bytes(b"")
+        write_tones(source / "dev/wav" / f"{name}.wav", seconds=0.5)
+        (source / "dev/wav" / f"{name}.mp3").write_bytes(b"")
+    (source / "dev/aac/id00012/b/00003.m4a").write_bytes(b"")
+    imported = import_corpus("voxceleb", source, tmp_path / "out")
+    assert [u.id for u in imported.corpus.utterances] == [f"{n}.wav" for n in names] + ["id00012/b/00003.m4a"]
+    assert imported.passed_over == tuple(f"dev/{n}" for name in names for n in (f"aac/{name}.m4a", f"wav/{name}.mp3"))
+    assert list(imported.reasons) == ["audio files hold a recording in another format"]
+    write_tones(source / "test/wav" / f"{names[0]}.wav", seconds=0.5)
+    with pytest.raises(CorpusError, match=r"id00012/a/00001\.wav exists twice"):
+        import_corpus("voxceleb", source, tmp_path / "again")
+
+
 def test_librispeech(tmp_path: Path) -> None:
     source = tmp_path / "LibriSpeech" / "dev-clean"
     write_tones(source / "84" / "121123" / "84-121123-0000.flac", seconds=0.5)
@@ -60,7 +78,8 @@ def test_librispeech(tmp_path: Path) -> None:
 
 
 def test_tree(tmp_path: Path) -> None:
-    for name in ("ann/mon/am/1.wav", "ann/2.wav", "ben/1.wav", "ben/1.flac", "ben/.hidden.wav", "top.wav"):
+    names = "ann/mon/am/1.wav ann/2.wav ben/1.wav ben/1.flac top.wav ben/.hidden.wav .cache/cal/1.wav ..odd/1.wav"
+    for name in names.split():
         write_tones(tmp_path / "voices" / name, seconds=0.5)
     (tmp_path / "voices" / "ben" / "notes.txt").write_text("no audio")
     (tmp_path / "voices" / "ben" / "damaged.wav").write_text("not a recording")
@@ -72,7 +91,9 @@ def test_tree(tmp_path: Path) -> None:
         ("ben/1.wav", "ben", ""),
         ("ben/damaged", "ben", ""),
     ]
-    assert imported.passed_over == ("top.wav",) and imported.unreadable == ("ben/damaged",)
+    assert list(imported.reasons.values()) == [("top.wav",), ("..odd/", ".cache/", "ben/.hidden.wav")]
+    assert imported.passed_over == ("top.wav", "..odd/", ".cache/", "ben/.hidden.wav")
+    assert imported.unreadable == ("ben/damaged",)
 
 
 def test_recordings_below_the_output_need_no_link(tmp_path: Path) -> None:
@@ -121,6 +142,30 @@ def test_the_channel_of_a_kaldi_segment(tmp_path: Path) -> None:
     assert [(u.speaker, u.channel) for u in load_corpus(tmp_path / "out").utterances] == [("ann", 0), ("ben", 1)]
 
 
+def test_what_kaldi_tables_name_and_nothing_uses_is_told(tmp_path: Path) -> None:
+    write_tones(tmp_path / "data" / "a.wav")
+    source = kaldi(tmp_path / "data", wav_scp="u1 a.wav\n")
+    imported = import_corpus("kaldi", source, tmp_path / "whole")
+    assert imported.reasons == {"utterances of utt2spk are not in wav.scp": ("u2",)} and len(imported.corpus) == 1
+    (source / "wav.scp").write_text("u2 a.wav\nu3 a.wav\n")
+    (source / "segments").write_text("u1 u2 0 1\n")
+    assert import_corpus("kaldi", source, tmp_path / "pieces").reasons == {
+        "utterances of utt2spk are not in segments": ("u2",),
+        "recordings of wav.scp are in no segment": ("u3",),
+    }
+
+
+@pytest.mark.parametrize("marked", ["wav.scp", "utt2spk", "segments", "spk2gender"])
+def test_a_byte_order_mark_changes_nothing(tmp_path: Path, marked: str) -> None:
+    write_tones(tmp_path / "data" / "a.wav")
+    tables = {"wav_scp": "r a.wav\n", "segments": "u1 r 0 1\nu2 r 1 2\n", "spk2gender": "ann f\nben m\n"}
+    source = kaldi(tmp_path / "data", **tables)
+    import_corpus("kaldi", source, tmp_path / "plain")
+    (source / marked).write_bytes(b"\xef\xbb\xbf" + (source / marked).read_bytes())
+    import_corpus("kaldi", source, tmp_path / "marked")
+    assert (tmp_path / "marked/manifest.csv").read_text() == (tmp_path / "plain/manifest.csv").read_text()
+
+
 @pytest.mark.parametrize(
     ("channels", "segments", "expected"),
     [
@@ -148,9 +193,20 @@ def test_a_channel_that_kaldi_would_refuse(tmp_path: Path, channels: int, segmen
         ({"wav_scp": "u1 a.wav\nu1 b.wav\n"}, "row 2: u1 is also in row 1"),
         ({"wav_scp": "u1\n"}, "row 1: 'u1' stands alone"),
         ({"wav_scp": "r a.wav\n", "segments": "u1 q 0 1\n"}, "segments: row 1: recording q is not in wav.scp"),
-        ({"wav_scp": "r a.wav\n", "segments": "u1 r 2 1\n"}, "segments: row 1: from 2 s to 1 s is no piece"),
-        ({"wav_scp": "r a.wav\n", "segments": "u1 r 2 x\n"}, "segments: row 1: expected"),
-        ({}, r"wav\.scp: cannot be read"),
+        ({"wav_scp": "r a.wav\n", "segments": "u1 r 2 1\n"}, "segments: row 1: from 2 to 1 is no piece"),
+        ({"wav_scp": "r a.wav\n", "segments": "u1 r 2 x\n"}, "segments: row 1: from 2 to x is no piece"),
+        ({"wav_scp": "r a.wav\n", "segments": "u1 r 0 1e300\n"}, "segments: row 1: from 0 to 1e300 is no piece"),
+        ({"wav_scp": "r a.wav\n", "segments": "u1 r nan 1\n"}, "segments: row 1: from nan to 1 is no piece"),
+        (
+            {"wav_scp": "r a.wav\n", "segments": "u1 r 1 1.0000001\n"},
+            "segments: row 1: from 1 to 1.0000001 is no piece",
+        ),
+        ({"wav_scp": "r a.wav\n", "segments": "u1 r 1\n"}, "segments: row 1: expected `utterance recording start end"),
+        ({"wav_scp": "u1 a.wav\n", "utt2spk": "u2 ben\nu1 ann extra\n"}, "utt2spk: row 2: u1 ann extra: 3 fields"),
+        ({"wav_scp": "u1 a.wav\n", "spk2gender": "ann f 30\n"}, "spk2gender: row 1: ann f 30: 3 fields"),
+        ({"wav_scp": "u\u00a01 a.wav\n", "utt2spk": "u\u00a01\u3000ann\n"}, "utt2spk: row 1: .* stands alone"),
+        ({"wav_scp": "u\u00a01 a.wav\n"}, "wav.scp: row 1: utterance u\u00a01 has no speaker"),
+        ({}, r"wav\.scp: no such file; expected a table of a Kaldi data directory"),
     ],
 )
 def test_kaldi_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], expected: str) -> None:
@@ -214,3 +270,44 @@ def test_unknown_layout_missing_source_and_a_manifest_in_the_way(tmp_path: Path)
     import_corpus("tree", tmp_path / "voices", tmp_path / "out")
     with pytest.raises(CorpusError, match=r"manifest\.csv: already there"):
         import_corpus("tree", tmp_path / "voices", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["ann/a\nb.wav", "ann/a\tb.wav", "ann /a.wav", "ann/a .wav", "ann/\x1b[31m.wav"])
+def test_a_name_that_no_list_can_hold_is_told_before_anything_is_written(tmp_path: Path, name: str) -> None:
+    path = write_tones(tmp_path / "voices" / name, seconds=0.5)
+    with pytest.raises(CorpusError) as caught:
+        import_corpus("tree", tmp_path / "voices", tmp_path / "new" / "out")
+    assert str(caught.value).startswith(repr(str(path))) and "\n" not in str(caught.value)
+    assert not (tmp_path / "new").exists()
+    path.rename(path.with_name("a.wav"))
+    path.parent.rename(path.parent.with_name("ann"))
+    assert len(import_corpus("tree", tmp_path / "voices", tmp_path / "new" / "out").corpus) == 1
+
+
+def test_a_failed_import_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tones(tmp_path / "voices" / "ann" / "a.wav", seconds=0.5)
+
+    def full(*_: object) -> None:
+        raise ShortvoxError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(placing, "write_manifest", full)
+        with pytest.raises(ShortvoxError, match="disk full"):
+            import_corpus("tree", tmp_path / "voices", tmp_path / "new" / "out")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "audio").mkdir()
+    with pytest.raises(CorpusError, match="audio: already there, and not a link"):
+        import_corpus("tree", tmp_path / "voices", tmp_path / "out")
+    assert [each.name for each in (tmp_path / "out").iterdir()] == ["audio"]
+
+
+def test_a_source_or_output_that_cannot_be_opened(tmp_path: Path) -> None:
+    long = "x" * 300
+    with pytest.raises(CorpusError, match="cannot be opened"):
+        import_corpus("tree", tmp_path / long, tmp_path / "out")
+    write_tones(tmp_path / "voices" / "ann" / "a.wav", seconds=0.5)
+    with pytest.raises(ShortvoxError, match="cannot be written"):
+        import_corpus("tree", tmp_path / "voices", tmp_path / long)
+    kaldi(tmp_path / "data", wav_scp=f"u1 {long}.wav\nu2 b.wav\n")
+    assert import_corpus("kaldi", tmp_path / "data", tmp_path / "out").unreadable == ("u1", "u2")

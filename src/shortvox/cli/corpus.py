@@ -34,7 +34,8 @@ def import_(
 ) -> None:
     """Write a manifest for recordings in a known layout; the recordings stay where they are."""
     imported = import_corpus(layout, source, out)
-    _list("did not fit the layout and were passed over", imported.passed_over)
+    for why, names in imported.reasons.items():
+        _list(f"passed over, because {why}", names)
     _list("cannot be opened (`shortvox corpus check` says why)", imported.unreadable)
     facts = {
         "manifest": str(imported.corpus.root / "manifest.csv"),

@@ -15,6 +15,7 @@ from shortvox.corpora.checksum import checksums
 from shortvox.corpora.manifest import MANIFEST, STANDARD, read_manifest, write_manifest
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError
+from shortvox.files import require_folder
 
 __all__ = ["Corpus", "load_corpora", "load_corpus", "write_manifest"]
 
@@ -100,8 +101,7 @@ def load_corpus(folder: Path) -> Corpus:
     all of them.
     """
     folder = Path(folder).absolute()
-    if not folder.is_dir():
-        raise CorpusError(f"{folder}: no such folder; a corpus is a folder with a {MANIFEST}")
+    require_folder(folder, CorpusError, f"a corpus, which is a folder with a {MANIFEST}")
     manifest = read_manifest(folder)
     if manifest.problems:
         first = manifest.problems[0]

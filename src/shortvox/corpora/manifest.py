@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import csv
 import io
-import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from shortvox.corpora.utterance import Utterance, channel_number
+from shortvox.corpora.utterance import Utterance, channel_number, seconds_number
 from shortvox.errors import CorpusError
 from shortvox.files import write_text
+from shortvox.textfiles import read_text
 
 MANIFEST = "manifest.csv"
-LONGEST = 1e9  # seconds; no recording lasts for decades, and larger numbers overflow as samples
 REQUIRED = ("utterance", "speaker", "path")
-NAMES = ("utterance", "speaker")
+NAMES = ("utterance", "speaker")  # they stand in lists, one a line or parted by white space
 STANDARD = ("utterance", "speaker", "session", "path", "duration", "gender")
 PIECE = ("start", "channel")  # which part of the recording; written only where some utterance needs it
 KNOWN = (*STANDARD, *PIECE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,12 @@ def read_manifest(folder: Path) -> Manifest:
     problems: list[Problem] = []
     first_row_of: dict[str, int] = {}
     for number, cells in records:
-        found = _parse(folder, header, cells)
+        cell = dict(zip(header, cells, strict=False))
+        found = (
+            _parse(folder, cell)
+            if len(cells) == len(header)
+            else ("malformed row", f"{len(cells)} cells under {len(header)} columns")
+        )
         if isinstance(found, Utterance) and found.id in first_row_of:
             found = (
                 "duplicate id",
@@ -70,15 +77,15 @@ def read_manifest(folder: Path) -> Manifest:
             first_row_of[found.id] = number
             rows.append((number, found))
         else:
-            name = dict(zip(header, cells, strict=False)).get("utterance", "")
-            problems.append(Problem(number, found[0], found[1], name))
+            problems.append(Problem(number, found[0], found[1], cell.get("utterance", "")))
     return Manifest(path, tuple(rows), tuple(problems))
 
 
 def write_manifest(folder: Path, utterances: Iterable[Utterance]) -> None:
     """Write `folder/manifest.csv` (atomically), with paths relative to `folder`.
 
-    Raises CorpusError for an utterance whose recording lies outside the folder.
+    Raises CorpusError for an utterance whose recording lies outside the folder, and for one whose row could not be
+    read back.
     """
     folder = folder.absolute()
     utterances = tuple(utterances)
@@ -92,8 +99,17 @@ def write_manifest(folder: Path, utterances: Iterable[Utterance]) -> None:
                 f"{folder / MANIFEST}: {u.path} lies outside the corpus folder; move or link the recordings into it"
             )
         relative = u.path.relative_to(folder).as_posix()
-        lines.append(",".join(_quoted(relative if name == "path" else u.column(name)) for name in header))
+        refuse_row(u, relative)
+        cell = {**dict(u.extra), **{name: u.column(name) for name in KNOWN}, "path": relative}
+        lines.append(",".join(_quoted(cell.get(name, "")) for name in header))
     write_text(folder / MANIFEST, "\n".join(lines) + "\n")
+
+
+def refuse_row(u: Utterance, relative: str) -> None:
+    """Raises CorpusError, naming the recording, for an utterance whose row in a manifest could not be read back."""
+    found = _parse(Path(), {**{name: u.column(name) for name in KNOWN}, "path": relative})
+    if not isinstance(found, Utterance):
+        raise CorpusError(f"{str(u.path)!r}: {found[1]}")
 
 
 def _quoted(text: str) -> str:
@@ -102,16 +118,7 @@ def _quoted(text: str) -> str:
 
 
 def _read_table(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise CorpusError(
-            f"{path}: no such file; a corpus is a folder with a manifest.csv (`shortvox corpus import` makes one)"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{path}: not UTF-8 text at byte {error.start}; save it as UTF-8") from None
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from None
+    text = read_text(path, CorpusError, "a table of utterances (`shortvox corpus import` makes one)")
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         records = [(number, cells) for number, cells in enumerate(lines, start=1) if cells]
@@ -123,26 +130,23 @@ def _read_table(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]
     missing = [name for name in REQUIRED if name not in header]
     if missing:
         raise CorpusError(f"{path}: row 1: column {missing[0]} is missing; the columns are {','.join(STANDARD)}")
-    repeated = [name for name in header if header.count(name) > 1]
+    repeated = [name for name, times in Counter(header).items() if times > 1]
     if repeated:
         raise CorpusError(f"{path}: row 1: column {repeated[0]!r} appears more than once")
     return header, iter(records[1:])
 
 
-def _parse(folder: Path, header: Sequence[str], cells: Sequence[str]) -> Utterance | tuple[str, str]:
-    """An utterance, or (kind of problem, message)."""
-    if len(cells) != len(header):
-        return "malformed row", f"{len(cells)} cells under {len(header)} columns"
-    cell = dict(zip(header, cells, strict=True))
+def _parse(folder: Path, cell: Mapping[str, str]) -> Utterance | tuple[str, str]:
+    """An utterance, or (kind of problem, message), of one row: its text by column."""
     for name in REQUIRED:
         if not cell[name].strip():
             return "malformed row", f"column {name}: empty"
-    for name in NAMES:
-        if any(unicodedata.category(character) == "Cc" for character in cell[name]):
+        if _CONTROL.search(cell[name]):
             return "malformed row", (
                 f"column {name}: {cell[name]!r} holds a control character such as a tab or a "
-                "line end, which lists of names cannot; remove it"
+                "line end, which lists cannot hold; remove it"
             )
+    for name in NAMES:
         if cell[name] != cell[name].strip():
             return "malformed row", f"column {name}: {cell[name]!r} begins or ends with a space; remove it"
     if _leaves(cell["path"]):
@@ -152,7 +156,7 @@ def _parse(folder: Path, header: Sequence[str], cells: Sequence[str]) -> Utteran
     numbers: dict[str, float | None] = {}
     for name, positive in (("duration", True), ("start", False)):
         text = cell.get(name, "").strip()
-        numbers[name] = _seconds(text) if text else None
+        numbers[name] = seconds_number(text) if text else None
         value = numbers[name]
         if text and (value is None or value < 0 or (positive and value == 0)):
             bound = "above 0" if positive else "from 0 up"
@@ -170,19 +174,11 @@ def _parse(folder: Path, header: Sequence[str], cells: Sequence[str]) -> Utteran
         gender=cell.get("gender", ""),
         start=numbers["start"] or 0.0,
         channel=channel,
-        extra=tuple((name, cell[name]) for name in header if name not in KNOWN),
+        extra=tuple((name, text) for name, text in cell.items() if name not in KNOWN),
     )
 
 
 def _leaves(text: str) -> bool:
     """Judged by the text alone: `audio/../x` is refused too, for `audio` may be a link to anywhere."""
     path = PurePosixPath(text)
-    return path.is_absolute() or bool(PureWindowsPath(text).anchor) or ".." in path.parts or "\0" in text
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if abs(value) < LONGEST else None
+    return path.is_absolute() or bool(PureWindowsPath(text).anchor) or ".." in path.parts

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from shortvox.corpora.corpus import Corpus, load_corpus
-from shortvox.corpora.manifest import MANIFEST, write_manifest
+from shortvox.corpora.manifest import MANIFEST, refuse_row, write_manifest
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError
 from shortvox.files import ensure_writable
@@ -17,32 +19,51 @@ LINK = "audio"
 
 def refuse_manifest(folder: Path) -> None:
     """Raises CorpusError rather than replace a manifest."""
-    if (folder / MANIFEST).exists():
+    if os.path.lexists(folder / MANIFEST):
         raise CorpusError(f"{folder / MANIFEST}: already there; remove it, or choose another output folder")
 
 
-def place(folder: Path, source: Path, utterances: Iterable[Utterance]) -> Corpus:
+def place(folder: Path, source: Path, utterances: Iterable[Utterance], undo: ExitStack) -> Corpus:
     """Write `folder/manifest.csv` for recordings below `source`; `folder/audio` links there if need be.
 
-    Raises CorpusError rather than replace a manifest or a link of something else.
+    What is made is taken back when `undo` is unwound, so that a failure, here or after, leaves nothing half done.
+    Raises CorpusError rather than replace a manifest or a link of something else, and, before anything is written, for
+    an utterance that a manifest cannot hold.
     """
     refuse_manifest(folder)
-    folder = ensure_writable(folder.absolute())
-    source = source.absolute()
-    real = source.resolve()
-    if real.is_relative_to(folder.resolve()):
-        base = folder / real.relative_to(folder.resolve())
-    else:
-        base = folder / LINK
-        _link(base, real)
-    write_manifest(folder, (replace(u, path=base / u.path.relative_to(source)) for u in utterances))
+    folder, source = folder.absolute(), source.absolute()
+    inner, outer = Path(os.path.realpath(source)), Path(os.path.realpath(folder))
+    below = inner.is_relative_to(outer)
+    base = folder / inner.relative_to(outer) if below else folder / LINK
+    placed = []
+    for u in utterances:
+        path = base / u.path.relative_to(source)
+        refuse_row(u, path.relative_to(folder).as_posix())
+        placed.append(replace(u, path=path))
+    for missing in (each for each in reversed((folder, *folder.parents)) if not os.path.lexists(each)):
+        take_back(undo, missing.rmdir)
+    ensure_writable(folder)
+    if not below:
+        _link(base, inner, undo)
+    take_back(undo, (folder / MANIFEST).unlink)
+    write_manifest(folder, placed)
     return load_corpus(folder)
 
 
-def _link(link: Path, target: Path) -> None:
-    if link.is_symlink() and link.resolve() == target:
+def take_back(undo: ExitStack, remove: Callable[[], None]) -> None:
+    """Let `undo` remove what is about to be made, if it was made."""
+
+    def quietly() -> None:
+        with suppress(OSError):
+            remove()
+
+    undo.callback(quietly)
+
+
+def _link(link: Path, target: Path, undo: ExitStack) -> None:
+    if link.is_symlink() and os.path.realpath(link) == str(target):
         return
-    if link.is_symlink() or link.exists():
+    if os.path.lexists(link):
         raise CorpusError(f"{link}: already there, and not a link to {target}; choose another output folder")
     try:
         link.symlink_to(target, target_is_directory=True)
@@ -51,3 +72,4 @@ def _link(link: Path, target: Path) -> None:
             f"{link}: cannot link to {target} ({error.strerror or error}); "
             "choose the folder above the recordings as output folder"
         ) from error
+    take_back(undo, link.unlink)

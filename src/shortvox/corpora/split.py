@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 from shortvox.corpora.corpus import Corpus
-from shortvox.corpora.manifest import MANIFEST
-from shortvox.corpora.placing import place
+from shortvox.corpora.placing import place, refuse_manifest, take_back
 from shortvox.errors import CorpusError
 from shortvox.files import write_text
+from shortvox.textfiles import read_lines
 
 
 def split_speakers(corpus: Corpus, test_speakers: Iterable[str]) -> tuple[Corpus, Corpus]:
@@ -52,14 +53,8 @@ def hold_out(corpus: Corpus, *, fraction: float, seed: int = 0, min_utterances: 
 
 def read_speakers(path: Path) -> tuple[str, ...]:
     """A list of speakers, one a line; blank lines do not count. Raises CorpusError if empty or repetitive."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except UnicodeDecodeError:
-        raise CorpusError(f"{path}: not UTF-8 text; expected one speaker a line") from None
     rows: dict[str, int] = {}
-    for row, line in enumerate(lines, start=1):
+    for row, line in enumerate(read_lines(path, CorpusError, "a list of speakers, one a line"), start=1):
         name = line.strip()
         if name in rows:
             raise CorpusError(f"{path}: row {row}: speaker {name} is also in row {rows[name]}; keep one")
@@ -73,15 +68,18 @@ def read_speakers(path: Path) -> tuple[str, ...]:
 def write_split(out: Path, train: Corpus, test: Corpus) -> tuple[Corpus, Corpus]:
     """Write `out/train` and `out/test` as corpora over the same recordings, with a list of speakers for each.
 
-    Raises CorpusError when a split is there already.
+    Both sides or, where one cannot be made, neither. Raises CorpusError when a split is there already.
     """
     for side in ("train", "test"):
-        if (out / side / MANIFEST).exists():
-            raise CorpusError(f"{out / side / MANIFEST}: already there; remove it, or choose another output folder")
-    placed = []
-    for side, corpus in (("train", train), ("test", test)):
-        placed.append(place(out / side, corpus.root, corpus.utterances))
-        write_text(out / f"{side}_speakers.txt", "".join(f"{speaker}\n" for speaker in corpus.speakers))
+        refuse_manifest(out / side)
+    with ExitStack() as undo:
+        placed = []
+        for side, corpus in (("train", train), ("test", test)):
+            placed.append(place(out / side, corpus.root, corpus.utterances, undo))
+            names = out / f"{side}_speakers.txt"
+            take_back(undo, names.unlink)
+            write_text(names, "".join(f"{speaker}\n" for speaker in corpus.speakers))
+        undo.pop_all()
     return placed[0], placed[1]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MOST_CHANNELS = 1024  # libsndfile reads no more
+LONGEST = 1e9  # seconds; no recording lasts for decades, and larger numbers overflow as samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,16 @@ class Utterance:
         if name in _OWN_COLUMNS:
             return _OWN_COLUMNS[name](self)
         return dict(self.extra).get(name, "")
+
+
+def seconds_number(text: str) -> float | None:
+    """A time in seconds, or None for what is none: not a number, not finite, or of decades."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    # `float` alone would take `1_0` and digits of other scripts.
+    return value if abs(value) < LONGEST and text.isascii() and "_" not in text else None
 
 
 def channel_number(text: str) -> int | None:

@@ -112,7 +112,7 @@ class Bank:
     """The audio files below some folders, each decoded when used; the last used `KEPT_BYTES` stay in memory."""
 
     def __init__(self, folders: tuple[Path, ...]) -> None:
-        self.paths = sorted(path for folder in folders for path in audio_files(folder))
+        self.paths = sorted(path for folder in folders for path in audio_files(folder).paths)
         if folders and not self.paths:
             raise ConfigError(f"augment: no audio files below {', '.join(map(str, folders))}")
         self._recent: dict[int, np.ndarray] = {}  # least recently used first

@@ -6,6 +6,7 @@ The recordings stay where they are: unless they lie below OUT, OUT gets a symbol
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from shortvox.corpora.placing import place, refuse_manifest
 from shortvox.corpora.threads import in_threads
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import AudioError, CorpusError
+from shortvox.files import require_folder
 
 IMPORTERS: dict[str, Reader] = {
     "voxceleb": voxceleb.read,
@@ -28,11 +30,15 @@ IMPORTERS: dict[str, Reader] = {
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """The new corpus, audio files that did not fit the layout, and utterances that cannot be opened."""
+    """The new corpus, what was passed over, under the reason why, and utterances that cannot be opened."""
 
     corpus: Corpus
-    passed_over: tuple[str, ...]
+    reasons: Mapping[str, tuple[str, ...]]
     unreadable: tuple[str, ...]
+
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        return tuple(name for names in self.reasons.values() for name in names)
 
 
 def import_corpus(layout: str, source: Path, out: Path) -> Imported:
@@ -45,8 +51,7 @@ def import_corpus(layout: str, source: Path, out: Path) -> Imported:
     if layout not in IMPORTERS:
         raise CorpusError(f"{layout!r} is no known layout; choose one of {', '.join(IMPORTERS)}")
     source, out = Path(source), Path(out)
-    if not source.is_dir():
-        raise CorpusError(f"{source}: no such folder")
+    require_folder(source, CorpusError, "a folder with recordings")
     refuse_manifest(out)  # before all recordings are opened
     found = IMPORTERS[layout](source.absolute())
     if not found.utterances:
@@ -56,9 +61,11 @@ def import_corpus(layout: str, source: Path, out: Path) -> Imported:
     probes = dict(zip(paths, in_threads(_probe, paths, "Measuring recordings"), strict=True))
     _refuse_channels(found, probes)
     measured = [_with_duration(u, probes[u.path]) for u in found.utterances]
-    corpus = place(out, found.root, sorted(measured, key=lambda u: u.id))
-    unreadable = tuple(u.id for u in measured if probes[u.path] is None)
-    return Imported(corpus, tuple(found.passed_over), unreadable)
+    with ExitStack() as undo:
+        corpus = place(out, found.root, sorted(measured, key=lambda u: u.id), undo)
+        undo.pop_all()
+    reasons = {why: tuple(names) for why, names in found.passed_over.items() if names}
+    return Imported(corpus, reasons, tuple(u.id for u in measured if probes[u.path] is None))
 
 
 _EXPECTS = {

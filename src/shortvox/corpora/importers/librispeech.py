@@ -5,11 +5,12 @@ Gender comes from `SPEAKERS.TXT` where it lies in the folder or in one of the tw
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from shortvox.corpora.finding import audio_files
-from shortvox.corpora.importers.layout import Layout, gender_letter
+from shortvox.corpora.importers.layout import HIDDEN, MISFITS, Layout, gender_letter, published_lines
 from shortvox.corpora.utterance import Utterance
 
 _NAME = re.compile(r"(\d+)-(\d+)-\d+")
@@ -17,23 +18,23 @@ _NAME = re.compile(r"(\d+)-(\d+)-\d+")
 
 def read(source: Path) -> Layout:
     genders = _genders(source)
-    utterances, passed_over = [], []
-    for path in audio_files(source):
+    utterances, misfits = [], []
+    found = audio_files(source)
+    for path in found.paths:
         match = _NAME.fullmatch(path.stem)
         if match is None:
-            passed_over.append(path.relative_to(source).as_posix())
+            misfits.append(path.relative_to(source).as_posix())
             continue
         utterances.append(
             Utterance(id=path.stem, speaker=match[1], path=path, session=match[2], gender=genders.get(match[1], ""))
         )
-    return Layout(source, tuple(utterances), tuple(passed_over))
+    return Layout(source, tuple(utterances), {MISFITS: misfits, HIDDEN: found.hidden})
 
 
 def _genders(source: Path) -> dict[str, str]:
     for folder in (source, *source.parents[:2]):
         path = folder / "SPEAKERS.TXT"
-        if path.is_file():
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-            rows = [line.split("|") for line in lines if line.strip() and not line.startswith(";")]
+        if os.path.lexists(path):
+            rows = [line.split("|") for line in published_lines(path) if line.strip() and not line.startswith(";")]
             return {row[0].strip(): gender_letter(row[1]) for row in rows if len(row) > 1}
     return {}

@@ -6,12 +6,13 @@ from collections import Counter
 from pathlib import Path
 
 from shortvox.corpora.finding import audio_files
-from shortvox.corpora.importers.layout import Layout
+from shortvox.corpora.importers.layout import HIDDEN, MISFITS, Layout
 from shortvox.corpora.utterance import Utterance
 
 
 def read(source: Path) -> Layout:
-    files = [(path, path.relative_to(source)) for path in audio_files(source)]
+    found = audio_files(source)
+    files = [(path, path.relative_to(source)) for path in found.paths]
     # `a/1.wav` beside `a/1.flac` are two utterances: both keep their suffix in the id.
     times = Counter(relative.with_suffix("") for _, relative in files)
     named = {
@@ -24,4 +25,5 @@ def read(source: Path) -> Layout:
         for path, relative in files
         if len(relative.parts) > 1
     )
-    return Layout(source, utterances, tuple(r.as_posix() for _, r in files if len(r.parts) == 1))
+    misfits = tuple(relative.as_posix() for _, relative in files if len(relative.parts) == 1)
+    return Layout(source, utterances, {MISFITS: misfits, HIDDEN: found.hidden})
