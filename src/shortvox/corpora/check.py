@@ -11,11 +11,13 @@ from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.corpus import load_corpus
 from shortvox.corpora.faults import AudioFault
 from shortvox.corpora.manifest import Problem, read_manifest
+from shortvox.corpora.pieces import shared_speech
 from shortvox.corpora.split import read_speakers
 from shortvox.corpora.store import decode
 from shortvox.corpora.threads import in_threads
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError
+from shortvox.files import is_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Report:
 
 
 def check_corpus(folder: Path, *, splits: Sequence[Path] = (), min_seconds: float = 0.1) -> Report:
-    """Read every row, decode every recording to its end, and compare the sides of a split.
+    """Read every row, decode every recording to its end, look for the same speech in two rows, and compare the sides
+    of a split.
 
     `splits` are corpus folders or lists of speakers (one a line), each one side of a split; where a folder is
     among them, or only one thing is given, `folder` itself is a side too. Raises CorpusError only where there
@@ -44,6 +47,7 @@ def check_corpus(folder: Path, *, splits: Sequence[Path] = (), min_seconds: floa
     findings = list(manifest.problems)
     faults = in_threads(lambda row: _listen(row, min_seconds), manifest.rows, "Checking recordings")
     findings += [fault for fault in faults if fault is not None]
+    findings += shared_speech(manifest.rows)
     findings += _overlaps(manifest.rows, splits)
     if not manifest.rows and not findings:
         raise CorpusError(f"{manifest.path}: no utterances")
@@ -72,7 +76,7 @@ def _overlaps(rows: Iterable[tuple[int, Utterance]], splits: Sequence[Path]) -> 
     for number, u in rows:
         first_row.setdefault(u.speaker, (number, u))
     sides = [(str(path), _speakers_of(path)) for path in splits]
-    if len(sides) == 1 or any(path.is_dir() for path in splits):
+    if len(sides) == 1 or any(is_folder(path) for path in splits):
         sides.append(("this corpus", frozenset(first_row)))
     findings = []
     for speaker, (number, u) in first_row.items():
@@ -84,4 +88,4 @@ def _overlaps(rows: Iterable[tuple[int, Utterance]], splits: Sequence[Path]) -> 
 
 
 def _speakers_of(side: Path) -> frozenset[str]:
-    return frozenset(load_corpus(side).speakers if side.is_dir() else read_speakers(side))
+    return frozenset(load_corpus(side).speakers if is_folder(side) else read_speakers(side))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,7 @@ def refuse_overlap(first: Corpus, second: Corpus, sides: str) -> None:
         raise CorpusError(
             f"speaker '{min(both)}' is {sides}; leave out one side, or rename the speaker if these are two people"
         )
-    files = {u.path.resolve() for u in first.utterances} & {u.path.resolve() for u in second.utterances}
+    # Not Path.resolve, which raises for a link that leads to itself: that recording is named where it is read.
+    files = {os.path.realpath(u.path) for u in first.utterances} & {os.path.realpath(u.path) for u in second.utterances}
     if files:
         raise CorpusError(f"{min(files)} is {sides}; give each recording to one side")
