@@ -55,6 +55,17 @@ def test_rows_are_matched_by_name_whatever_the_order(head: str, absent: str) -> 
         assert student.backbone.state_dict()[name].data_ptr() != tensor.data_ptr()
 
 
+def test_the_margin_goes_on_where_the_teacher_s_ended() -> None:
+    teacher = source()
+    assert teacher.head.margin == 0.2
+    for margin, expected in ((0.2, [0.2, 0.2, 0.2, 0.2]), (0.4, [0.2, 0.3, 0.4, 0.4])):
+        asked = ModelSettings(backbone="ecapa-64", head={"margin": margin, "margin_warmup": 0.5})
+        student = transfer(teacher, asked, ("a", "b"), TransferSettings())
+        assert [student.head.margin_at(done) for done in (0.0, 0.25, 0.5, 1.0)] == pytest.approx(expected)
+        fresh = SpeakerModel.fresh(asked, ("a", "b"))
+        assert fresh.head.margin_at(0.0) == 0.0
+
+
 def test_a_missing_row_is_refused() -> None:
     with pytest.raises(ModelError, match=r"speaker 'x' has no row .*nor have 1 others.*transfer\.missing=centroid"):
         transfer(source(), SETTINGS, ("a", "x", "y"), TransferSettings())

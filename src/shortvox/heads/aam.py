@@ -24,6 +24,7 @@ class AamSoftmax(Head):
     ) -> None:
         super().__init__(dim=dim, speakers=speakers)
         self.margin = margin
+        self.first_margin = 0.0
         self.scale = scale
         self.margin_warmup = margin_warmup
         self.weight = nn.Parameter(torch.empty(speakers, dim))
@@ -57,4 +58,10 @@ class AamSoftmax(Head):
 
     def margin_at(self, progress: float) -> float:
         """The margin when a share `progress` of training is done."""
-        return self.margin * min(1.0, progress / self.margin_warmup) if self.margin_warmup else self.margin
+        grown = min(1.0, progress / self.margin_warmup) if self.margin_warmup else 1.0
+        return self.first_margin + (self.margin - self.first_margin) * grown
+
+    def go_on_from(self, trained: Head) -> None:
+        """A warm-up that began again at zero would undo the margins that W and the embeddings have learnt."""
+        assert isinstance(trained, AamSoftmax)
+        self.first_margin = trained.margin

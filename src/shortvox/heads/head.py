@@ -13,7 +13,10 @@ from shortvox.registry import Registry
 
 
 class HeadSettings(Settings):
-    """`margin` and `scale` matter to margin heads only; the margin grows from zero over `margin_warmup` of training."""
+    """`margin` and `scale` matter to margin heads only.
+
+    The margin grows over `margin_warmup` of the training, from zero or from that of the model which it starts from.
+    """
 
     name: str = "aam"
     margin: float = Field(0.2, ge=0.0, lt=1.57)
@@ -46,6 +49,9 @@ class Head(nn.Module):
     def forward(self, embeddings: Tensor, labels: Tensor, *, progress: float = 1.0) -> Tensor:
         """Mean loss over the batch; `progress` in [0, 1] is the share of training that is done."""
         raise NotImplementedError
+
+    def go_on_from(self, trained: Head) -> None:
+        """Take over what a schedule of `trained`, a head of the same kind whose training is done, has come to."""
 
     def scale_rows(self, rows: Tensor) -> Tensor:
         """Unit rows (n, dim) at the length that this head's own rows have."""

@@ -24,7 +24,7 @@ def transfer(
 
     Rows of W are matched by name; rows of absent speakers stay as negatives unless `how.absent` drops them. A training
     speaker without a row is refused, or gets the unit mean of `centroids(source, names)` at the rows' mean length;
-    `how.rows` may ask for that in every training speaker's row.
+    `how.rows` may ask for that in every training speaker's row. The margin goes on where that of `source` ended.
 
     Raises ModelError when the backbones, heads or front ends differ or a row is missing.
     """
@@ -55,6 +55,7 @@ def transfer(
     for name in source.head.rows:
         state[name] = _with_rows(state[name].cpu()[positions], len(missing))
     model.head.load_state_dict(state)
+    model.head.go_on_from(source.head)
     computed = [*names] if how.rows == "centroids" else missing
     if computed and source.head.rows:
         if centroids is None:
