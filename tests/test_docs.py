@@ -16,7 +16,8 @@ import yaml
 from shortvox.cli.main import app
 from shortvox.evaluation.settings import TestSettings
 from shortvox.studies.catalogue import list_studies
-from shortvox.training.settings import SegmentSettings, TeacherSettings, TrainSettings
+from shortvox.training.branches import SegmentSettings, TeacherSettings
+from shortvox.training.settings import TrainSettings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]

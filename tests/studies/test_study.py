@@ -91,6 +91,39 @@ def test_a_study_is_a_file(tmp_path: Path) -> None:
     assert (scratch.begin, study.training("student", 3).begin) == (0, 4)
 
 
+EPOCHS = {
+    "budget": {"T": {"epochs": 3}, "S": 2},
+    "systems": {
+        "teacher": {"steps": "T", "crop": "1s"},
+        "student": {"start": "teacher", "steps": "S", "crop": "1s", "set": {"batch": 4}},
+        "scratch": {"steps": "T+S", "crop": "1s"},
+        "longer": {"epochs": 4.5, "crop": "1s", "set": {"batch": 4}},
+        "pairs": {"steps": "T", "crop": "1s", "set": {"sampler": "balanced", "per_speaker": 3}},
+        "longer-tta": {"of": "longer", "scoring": {"embedding.name": "tta"}},
+    },
+}
+
+
+def test_epochs_are_steps_once_the_corpus_is_known(tmp_path: Path) -> None:
+    study = load_study(write(tmp_path, **EPOCHS, train={"batch": 8}))
+    with pytest.raises(ValueError, match="only for a corpus"):
+        study.steps("teacher")
+    assert study.steps("student") == 2
+    known = study.on(100)
+    steps = {name: known.total_steps(name) for name in EPOCHS["systems"]}
+    # 3 x 100 / 8, rounded up; the balanced sampler takes 8 x 3 crops a step
+    assert steps == {"teacher": 38, "student": 40, "scratch": 40, "longer": 113, "pairs": 13, "longer-tta": 113}
+    student = known.training("student", 0)
+    assert (student.steps, student.epochs, student.begin) == (2, None, 38)
+    assert known.epochs("student") == pytest.approx((38 * 8 + 2 * 4) / 100)
+    assert known.epochs("longer-tta") == pytest.approx(4.52)
+    assert study.epochs("student") is None
+    assert study.on(96).steps("teacher") == 36  # without a remainder, nothing is rounded up
+    other = load_study(write(tmp_path, **EPOCHS), changes={"T": 7, "systems.longer.epochs": 1})
+    assert (other.steps("teacher"), other.on(50).steps("longer")) == (7, 13)
+    assert load_study(write(tmp_path, **EPOCHS), changes={"T.epochs": 2}).on(96).steps("pairs") == 8
+
+
 def test_presets_and_changes(tmp_path: Path) -> None:
     path = write(tmp_path)
     less = load_study(path, preset="less")
@@ -258,8 +291,8 @@ def system(**changes: Any) -> dict[str, Any]:
     [
         ({"systems": system(start="student")}, "part of a circle"),
         ({"systems": system(start="nobody")}, "'nobody' is unknown"),
-        ({"systems": system(steps="T+Q")}, "'Q' is no number and not in budget"),
-        ({"systems": system(steps=0)}, "steps: Input should be greater than or equal to 1"),
+        ({"systems": system(steps="T+Q")}, "'Q' is no number of steps and not in budget"),
+        ({"systems": system(steps=0)}, "steps: '0' is no number of steps"),
         ({"systems": system(crop="9x")}, "crop: '9x'"),
         ({"systems": system(set={"optimiser.lrr": 1})}, "did you mean 'lr'"),
         ({"systems": system(steps=None)}, "steps is missing"),
@@ -293,7 +326,13 @@ def system(**changes: Any) -> dict[str, Any]:
             r"student\.start: .* model\.backbone ecapa-128, here",
         ),
         ({"systems": system(set={"teachers": {"long": {"teaches": ["crop"]}}})}, r"teacher\.teachers: .* of 'long'"),
-        ({"budget": {"T": -4, "S": 2}}, "steps"),
+        ({"budget": {"T": -4, "S": 2}}, r"budget\.T: expected a number of steps from 1"),
+        ({"budget": {"T": {"epoch": 3}, "S": 2}}, r"budget\.T: expected a number of steps .* or {epochs: NUMBER}"),
+        ({"budget": {"T": {"epochs": 0}, "S": 2}}, r"budget\.T: expected"),
+        ({"budget": {"T": True, "S": 2}}, r"budget\.T: expected"),
+        ({"systems": system(epochs=3)}, "systems.teacher: epochs: steps are given too; give one of them"),
+        ({"systems": system(steps=None, epochs=-1)}, "systems.teacher.epochs: Input should be greater than 0"),
+        ({"systems": system(steps="9" * 5000)}, "systems.teacher.steps: '9999.*…' is no number of steps"),
         ({"presets": [1]}, "presets: expected"),
         ({"compare": [["teacher", "nobody"]]}, "no system 'nobody'"),
         ({"notes_table": {"columns": ["full"], "rows": {"teacher": [1, 2]}}}, "2 figures under 1 columns"),

@@ -69,6 +69,7 @@ def test_the_whole_graph_runs_for_two_steps(name: str, narrow: bool, voxceleb: P
     source = DataSource((voxceleb,), tmp_path / "audio", validation_speakers=2)
     run_ = StudyRun(out=tmp_path, source=source, jobs=1, command="")
     data = source.open()
+    study = study.on(len(data.train.corpus))
     steps = [shortened(step, narrow=narrow) for step in plan(study, run_, data.train.corpus.fingerprint())]
     for step in steps:
         do_step(step, lambda *_: None)

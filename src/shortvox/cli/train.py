@@ -39,6 +39,7 @@ def train(
     data = SpeechData.open(load_corpora(corpus), audio_cache(cache, out / "audio"))
     held = settings.validation.speakers
     learning, validation = data.hold_out(held) if held else (data, None)
+    settings = settings.counted(len(learning.corpus))
     with progress_bar(shown=leads()) as bar:
         task = bar.add_task("Training", total=settings.steps, note="")
         train_and_calibrate(

@@ -50,7 +50,8 @@ class FrontEnd(nn.Module):
 
         `inside` (batch, 2), at least one frame each, bounds the frames [first, last) that are kept of each row
         (`fbank.frame_bounds`). Windows, means and VAD decisions still come from the whole waveform; where nothing
-        between the bounds is voiced, all frames between them are kept.
+        between the bounds is voiced, all frames between them are kept. With (n x batch, 2), each waveform gives n rows,
+        side by side.
         """
         with torch.autocast(waveforms.device.type, enabled=False):
             signal, counts = whole_windows(waveforms.float(), lengths)
@@ -58,6 +59,7 @@ class FrontEnd(nn.Module):
             if self._detect is None and inside is None:
                 return features, counts
             own, voiced = self._decide(signal, counts, inside)
+            features = _repeated(features, own)
             return pack_left(features, torch.where(voiced.any(dim=1, keepdim=True), voiced, own))
 
     @torch.no_grad()
@@ -79,5 +81,10 @@ class FrontEnd(nn.Module):
         else:
             own = frame_mask(counts, frames)
         if inside is not None:
-            own = own & frame_mask(inside[:, 1], frames) & ~frame_mask(inside[:, 0], frames)
-        return own, own if self._detect is None else own & self._detect(signal, counts)
+            own = _repeated(own, inside) & frame_mask(inside[:, 1], frames) & ~frame_mask(inside[:, 0], frames)
+        return own, own if self._detect is None else own & _repeated(self._detect(signal, counts), own)
+
+
+def _repeated(rows: Tensor, like: Tensor) -> Tensor:
+    """Each row as often as `like` has rows for it."""
+    return rows.repeat_interleave(len(like) // len(rows), dim=0) if len(like) > len(rows) else rows

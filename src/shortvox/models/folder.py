@@ -119,7 +119,7 @@ def _read_json(path: Path, remedy: str) -> dict[str, Any]:
     return content
 
 
-def write_card(model: SpeakerModel, *, trained_on: str, steps: int, seconds: float) -> str:
+def write_card(model: SpeakerModel, *, trained_on: str, steps: int, epochs: float, seconds: float) -> str:
     """`card.md`: what the model is, for the person who finds the folder."""
     return (
         f"# {model.settings.backbone} speaker model\n\n"
@@ -129,6 +129,6 @@ def write_card(model: SpeakerModel, *, trained_on: str, steps: int, seconds: flo
         f"- front end: {model.settings.frontend.bands} log-mel bands, CMN {model.settings.frontend.cmn}, "
         f"VAD {model.settings.frontend.vad}, 16 kHz\n"
         f"- trained on: {trained_on}\n"
-        f"- steps: {steps}; seconds of speech heard: {seconds:,.0f}\n"
+        f"- steps: {steps} ({epochs:g} epochs); seconds of speech heard: {seconds:,.0f}\n"
         f"- trained with: {in_words(environment())}\n"
     )

@@ -61,7 +61,9 @@ def load_study(name: str, *, preset: str | None = None, changes: Mapping[str, An
         if preset not in presets:
             raise ConfigError(f"study {name}: no preset '{preset}'{nearest_name(preset, presets)}")
         values = override_all(values, presets[preset])
-    in_budget = {f"budget.{key}" if key in budget else key: value for key, value in (changes or {}).items()}
+    in_budget = {
+        f"budget.{key}" if key.partition(".")[0] in budget else key: value for key, value in (changes or {}).items()
+    }
     values = override_all(values, in_budget)
     if "only" in values and isinstance(values.get("systems"), dict):
         kept = _only(name, values["systems"], values.pop("only"))

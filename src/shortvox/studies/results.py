@@ -96,6 +96,7 @@ def _facts(
         "about": study.settings.systems[name].about,
         "of": study.settings.systems[name].of,
         "total_steps": study.total_steps(name),
+        "epochs": study.epochs(name),
         "fewer_steps": study.settings.systems[trained].fewer_steps,
         "seconds_heard": float(np.mean([sum(histories[s, seed]["seconds_heard"] for s in line) for seed in seeds])),
         "wall_seconds": float(np.mean([sum(histories[s, seed]["wall_seconds"] for s in line) for seed in seeds])),

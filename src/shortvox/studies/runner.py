@@ -28,7 +28,7 @@ from shortvox.studies.data import DataSource
 from shortvox.studies.results import study_results
 from shortvox.studies.step import Step, is_done, run_step, step_key
 from shortvox.studies.study import Study
-from shortvox.training.settings import TeacherSettings
+from shortvox.training.branches import TeacherSettings
 
 PATIENCE = 60.0  # seconds that a worker has to write its checkpoint when asked to stop
 
@@ -77,6 +77,7 @@ def run_study(study: Study, run: StudyRun) -> dict[str, Any]:
         for folder in {run.out.resolve(), run.home.resolve()}:
             only_one.enter_context(_only_one(folder))
         data = run.source.open()
+        study = study.on(len(data.train.corpus))
         test = run.source.test_set(data, study.settings.test)  # a bad trial list must fail before hours of training
         if (told := run.source.validation_note(data)) is not None:
             note(told)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,7 +13,8 @@ from shortvox.config import Settings, nearest_name, override_all, parse
 from shortvox.errors import ConfigError, ModelError
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.models.settings import ModelSettings
-from shortvox.training.settings import TrainSettings, TransferSettings
+from shortvox.studies.budget import Epochs, Length, count_steps, parse_length
+from shortvox.training.settings import MOST_EPOCHS, TrainSettings, TransferSettings
 
 NOT_IN_SET = ("steps", "crop", "seed", "begin")  # a study's own to give
 
@@ -22,12 +22,13 @@ NOT_IN_SET = ("steps", "crop", "seed", "begin")  # a study's own to give
 class SystemSettings(Settings):
     """One system of a study, trained, or, with `of`, only tested: another one's models, scored in another way.
 
-    `steps` is a number, a name from `budget`, or a sum such as T+S.
+    `steps` is a number, a name from `budget`, or a sum such as T+S; `epochs` may stand in its place.
     """
 
     about: str = ""
     start: str | None = Field(None, description="the system whose model this one starts from")
     steps: str | int | None = None
+    epochs: float | None = Field(None, gt=0, le=MOST_EPOCHS)
     crop: str | None = None
     head: Literal["trained", "frozen"] = "trained"
     teachers: dict[str, str] = Field(default_factory=dict, description="teachers by name: the systems they are")
@@ -53,11 +54,12 @@ class SystemSettings(Settings):
     @model_validator(mode="after")
     def _trained_or_tested(self) -> SystemSettings:
         if self.of is None:
-            missing = [key for key in ("steps", "crop") if getattr(self, key) is None]
-            if missing:
+            if self.steps is not None and self.epochs is not None:
+                raise ValueError("epochs: steps are given too; give one of them and set the other to null")
+            if self.crop is None or (self.steps is None and self.epochs is None):
                 raise ValueError(
-                    f"{missing[0]} is missing; a system needs steps and crop, or `of` and the name of the "
-                    "system whose models it tests"
+                    f"{'crop' if self.crop is None else 'steps'} is missing; a system needs steps or epochs, and crop; "
+                    "or `of` and the name of the system whose models it tests"
                 )
             return self
         training = self.model_fields_set - {"of", "scoring", "about"}
@@ -95,7 +97,7 @@ class StudySettings(Settings):
 
     title: str
     about: str
-    budget: dict[str, int]
+    budget: dict[str, Length]
     seeds: int = Field(1, ge=1, le=100)
     train: TrainSettings = TrainSettings()
     systems: dict[SystemName, SystemSettings] = Field(min_length=1)
@@ -132,26 +134,33 @@ class StudySettings(Settings):
 
 @dataclass(frozen=True)
 class Study:
-    """A named study with its resolved settings."""
+    """A named study with its resolved settings, for a corpus of so many training utterances where it is known."""
 
     name: str
     settings: StudySettings
+    utterances: int | None = None
+
+    def on(self, utterances: int) -> Study:
+        """This study on a corpus of so many training utterances, so that epochs are steps."""
+        return replace(self, utterances=utterances)
 
     def steps(self, system: str) -> int:
         """Steps of one system's own training."""
-        text = str(self.settings.systems[system].steps)
-        total = 0
-        for term in text.replace(" ", "").split("+"):
-            if re.fullmatch(r"\d+", term):
-                total += int(term)
-            elif term in self.settings.budget:
-                total += self.settings.budget[term]
-            else:
-                raise ConfigError(
-                    f"study {self.name}: systems.{system}.steps: '{term}' is no number and not in budget"
-                    f"{nearest_name(term, self.settings.budget)}"
-                )
-        return total
+        own = self.settings.systems[system]
+        try:
+            terms = [Epochs(epochs=own.epochs)] if own.epochs else parse_length(str(own.steps), self.settings.budget)
+        except ConfigError as error:
+            raise ConfigError(f"study {self.name}: systems.{system}.steps: {error}") from None
+        return count_steps(terms, self.utterances, self._timeless(system, 0).items)
+
+    def epochs(self, system: str) -> float | None:
+        """Passes over the training utterances along the whole line of ancestors; None where no corpus is known."""
+        if self.utterances is None:
+            return None
+        trained = self.trained(system)
+        start = self.settings.systems[trained].start
+        own = self.steps(trained) * self._timeless(trained, 0).items / self.utterances
+        return own + ((self.epochs(start) or 0.0) if start else 0.0)
 
     def total_steps(self, system: str) -> int:
         """Steps along the whole line of ancestors."""
@@ -196,23 +205,25 @@ class Study:
 
     def training(self, system: str, seed: int, folders: Mapping[str, Path] | None = None) -> TrainSettings:
         """The resolved training settings of one system and seed; `folders` has its teachers' models by system."""
+        start = self.settings.systems[system].start
+        begin = self.total_steps(start) if start else 0  # not over again what it heard before
+        return self._timeless(system, seed, folders).model_copy(update={"steps": self.steps(system), "begin": begin})
+
+    def _timeless(self, system: str, seed: int, folders: Mapping[str, Path] | None = None) -> TrainSettings:
+        """The training settings of one system but for its place and length in steps."""
         own = self.settings.systems[system]
-        values = {
-            **self.settings.train.model_dump(),
-            "seed": seed,
-            "steps": self.steps(system),
-            "begin": self.total_steps(own.start) if own.start else 0,  # not over again what it heard before
-            "crop": own.crop,
-        }
+        values = {**self.settings.train.model_dump(), "seed": seed, "crop": own.crop}
         models = {
             f"teachers.{name}.model": (folders or {}).get(taught_by, Path(taught_by))
             for name, taught_by in own.teachers.items()
         }
-        changes = {"transfer.head": own.head, **own.set, **models}
+        changes = {**own.set, "transfer.head": own.head, **models}
         return parse(TrainSettings, override_all(values, changes), f"study {self.name}: systems.{system}")
 
     def check(self) -> None:
         """Raise ConfigError for what is wrong with a system's own settings, before anything is trained."""
+        if self.utterances is None:
+            return self.on(1).check()  # whatever the corpus
         for name in self.order():
             own, settings = self.settings.systems[name], self.training(name, 0)
             where = f"study {self.name}: systems.{name}"

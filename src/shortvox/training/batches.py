@@ -16,7 +16,7 @@ from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.store import AudioStore
 from shortvox.errors import ShortvoxError
 from shortvox.frontend.augment import Augmenter
-from shortvox.frontend.fbank import HOP
+from shortvox.frontend.fbank import HOP, frame_bounds
 from shortvox.training.crops import FullUtterance, parse_crop
 from shortvox.training.samplers import sampler
 from shortvox.training.segging import Cut, Segmenter
@@ -30,6 +30,8 @@ class Batch:
     """One rank's share of a step: waveforms (batch, samples), head rows (batch,), own lengths or None if all alike.
 
     With segments, also their waveforms (batch, segments, samples) and the frames (batch, segments) where they start.
+    Where the front end hears whole files, the waveforms are these, and the frames [first, last) in them of each crop
+    (batch, 2) and of each segment (batch, segments, 2) stand in their place.
     """
 
     waveforms: Tensor
@@ -39,6 +41,8 @@ class Batch:
     wrapped: int
     segments: Tensor | None = None
     starts: Tensor | None = None
+    inside: Tensor | None = None
+    segments_inside: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         moved: dict[str, Any] = {
@@ -64,6 +68,8 @@ class Batch:
                 0,
                 part(self.segments, at),
                 part(self.starts, at),
+                part(self.inside, at),
+                part(self.segments_inside, at),
             )
             for at in range(0, len(self.labels), size)
         ]
@@ -71,13 +77,18 @@ class Batch:
 
 @dataclass(frozen=True)
 class Item:
-    """One crop of a batch: waveform (samples,), head row, whether its file was shorter and had to be wrapped."""
+    """One crop of a batch: waveform (samples,), head row, whether its file was shorter and had to be wrapped.
+
+    The fields after these are as in a batch.
+    """
 
     waveform: np.ndarray
     label: int
     wrapped: bool
     segments: np.ndarray | None = None
     starts: np.ndarray | None = None
+    inside: np.ndarray | None = None
+    segments_inside: np.ndarray | None = None
 
 
 def speaker_names(speakers: tuple[str, ...], speeds: tuple[float, ...]) -> tuple[str, ...]:
@@ -127,9 +138,9 @@ class TrainingBatches(Dataset[Batch]):
             if self.segmenter is None
             else self.segmenter.cut(length, np.random.default_rng((self.settings.seed, 7, step)))
         )
+        make = self._crop if self.settings.context == "crop" else self._inside_file
         items = [
-            self._item(step, index, positions[index], length, cut)
-            for index in range(self.rank, len(positions), self.ranks)
+            make(step, index, positions[index], length, cut) for index in range(self.rank, len(positions), self.ranks)
         ]
         own = np.array([len(item.waveform) for item in items])
         waveforms = np.zeros((len(items), own.max()), dtype=np.float32)
@@ -139,10 +150,12 @@ class TrainingBatches(Dataset[Batch]):
             torch.from_numpy(waveforms),
             torch.tensor([item.label for item in items]),
             None if (own == own[0]).all() else torch.from_numpy(own),
-            self._seconds(own, cut),
+            self._seconds(own if length is None else np.full(len(items), length), cut),
             sum(item.wrapped for item in items),
             _stacked([item.segments for item in items]),
             _stacked([item.starts for item in items]),
+            _stacked([item.inside for item in items]),
+            _stacked([item.segments_inside for item in items]),
         )
 
     def _seconds(self, own: np.ndarray, cut: Cut | None) -> float:
@@ -163,13 +176,19 @@ class TrainingBatches(Dataset[Batch]):
         turn = np.random.default_rng((self.settings.seed, 3, bucket)).permutation(BUCKET)[place]
         return pool[turn * size : (turn + 1) * size]
 
-    def _item(self, step: int, index: int, position: int, length: int | None, cut: Cut | None) -> Item:
+    def _drawn(self, step: int, index: int) -> tuple[np.random.Generator, float]:
+        """What an item draws from, and its speed."""
         rng = np.random.default_rng((self.settings.seed, 4, step, index))
         speed = self.speeds[rng.integers(len(self.speeds))]
         first = index - index % self.sampler.each
         if first != index:  # items of one speaker are of one speed, or they would be different speakers
             leader = np.random.default_rng((self.settings.seed, 4, step, first))
             speed = self.speeds[leader.integers(len(self.speeds))]
+        return rng, speed
+
+    def _crop(self, step: int, index: int, position: int, length: int | None, cut: Cut | None) -> Item:
+        """An item whose front end hears its crop and nothing else."""
+        rng, speed = self._drawn(step, index)
         available = int(self.store.lengths[position])
         wanted = available if length is None else round(length * speed)
         start = int(rng.integers(max(0, available - wanted) + 1))
@@ -189,6 +208,29 @@ class TrainingBatches(Dataset[Batch]):
         else:
             segments = np.stack([self.augmenter(piece, position, rng) for piece in cut.pieces(waveform, starts)])
         return Item(augmented, row, wrapped, segments, starts)
+
+    def _inside_file(self, step: int, index: int, position: int, length: int | None, cut: Cut | None) -> Item:
+        """An item whose front end hears its whole file, at its speed and augmented, before the crop is taken."""
+        assert length is not None  # the settings see to it
+        rng, speed = self._drawn(step, index)
+        waveform = self.store.read(position)
+        if speed != 1.0:
+            waveform = change_speed(waveform, speed, None)
+        wrapped = len(waveform) < length
+        if wrapped:
+            waveform = np.resize(waveform, length)
+        start = int(rng.integers(len(waveform) - length + 1))
+        waveform = self.augmenter(waveform, position, rng)
+
+        def inside(start: int, samples: int) -> tuple[int, int]:
+            return frame_bounds(start, samples, len(waveform))
+
+        segments = None
+        if cut is not None:
+            starts = (start + int(frame) * HOP for frame in cut.starts(rng))
+            segments = np.array([inside(start, cut.frames * HOP) for start in starts])
+        own = np.array(inside(start, length))
+        return Item(waveform, self.row[position][speed], wrapped, inside=own, segments_inside=segments)
 
 
 class Relay(Dataset[Batch | ShortvoxError]):

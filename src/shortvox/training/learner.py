@@ -14,8 +14,9 @@ from shortvox.heads import Head
 from shortvox.models.maps import Scales, join_segments
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.training.batches import Batch
+from shortvox.training.branches import Branch, SegmentSettings
 from shortvox.training.distributed import Placement
-from shortvox.training.settings import Branch, SegmentSettings, TrainSettings
+from shortvox.training.settings import TrainSettings
 from shortvox.training.teachers import Teacher
 from shortvox.training.terms import Heard, make_terms
 
@@ -78,7 +79,7 @@ class Learner(nn.Module):
         """The student's embeddings, float32, of the branches that a term needs and of no others."""
         embeddings: dict[Branch, Tensor] = {}
         if "crop" in self.branches:
-            features, lengths = self.frontend(batch.waveforms, batch.lengths)
+            features, lengths = self.frontend(batch.waveforms, batch.lengths, inside=batch.inside)
             embeddings["crop"] = self._pool(self._trunk(features, lengths, generator))
         segments = self.settings.segments
         if segments is not None and self.branches & {"segments", "aggregate"}:
@@ -95,6 +96,9 @@ class Learner(nn.Module):
 
     def _segment_features(self, batch: Batch, segments: SegmentSettings) -> tuple[Tensor, Tensor | None, int]:
         """(batch x segments, frames, bands), the segments of a crop side by side, their lengths, and how many."""
+        if batch.segments_inside is not None:
+            inside = batch.segments_inside
+            return (*self.frontend(batch.waveforms, batch.lengths, inside=inside.flatten(0, 1)), inside.shape[1])
         assert batch.segments is not None  # the settings see to it
         assert batch.starts is not None
         count = batch.segments.shape[1]

@@ -12,8 +12,8 @@ import numpy as np
 from shortvox.errors import ConfigError
 from shortvox.frontend.fbank import HOP
 from shortvox.models.segments import segment_starts
+from shortvox.training.branches import SegmentSettings
 from shortvox.training.crops import parse_crop
-from shortvox.training.settings import SegmentSettings
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -11,10 +11,13 @@ from shortvox.config import Settings
 from shortvox.frontend.augment import AugmentSettings
 from shortvox.heads import head
 from shortvox.models import blueprint
+from shortvox.models.embedding import Context
 from shortvox.models.settings import ModelSettings
+from shortvox.training.branches import Branch, SegmentSettings, TeacherSettings
 from shortvox.training.crops import FullUtterance, parse_crop
 
-Branch = Literal["crop", "segments", "aggregate"]
+MOST_STEPS = 10**9
+MOST_EPOCHS = 1e6
 
 
 class OptimiserSettings(Settings):
@@ -62,94 +65,22 @@ class TransferSettings(Settings):
         return self
 
 
-class SegmentLossSettings(Settings):
-    """Weights of what a step with segments is scored by (METHODS: a, b, c, d), and of the whole crop beside them."""
-
-    aggregate: float | None = Field(None, ge=0, description="CE of the aggregate; null: 1, or 0 where one is picked")
-    segments: float = Field(1.0, ge=0, description="CE of each segment")
-    cosine: float = Field(0.0, ge=0, description="1 - cos of each segment and the aggregate, which is not pulled")
-    kl: float = Field(0.0, ge=0, description="KL of the aggregate's posterior to each segment's")
-    crop: float = Field(0.0, ge=0, description="CE of the whole crop, which the student then hears as well")
-
-
-class SegmentSettings(Settings):
-    """Shorter pieces cut from every crop: all of them (segment aggregation), or one at random (teacher-student)."""
-
-    length: str = Field("1s", description="as crop; a range is drawn once per batch")
-    overlap: float = Field(0.0, ge=0, lt=1, description="share of a segment that the next one repeats")
-    pick: Literal["all", "one"] = "all"
-    join: Literal["embeddings", "maps"] = Field("embeddings", description="what makes the aggregate: vanilla or FM")
-    augment: Literal["crop", "segment"] = Field("crop", description="one augmentation for all, or one for each")
-    cmn: Literal["segment", "crop"] = Field("segment", description="what mean normalisation sees")
-    heads: Literal["shared", "separate"] = Field("shared", description="one W, or a second one for the segments")
-    reduce: Literal["mean", "sum"] = Field("mean", description="over segments")
-    loss: SegmentLossSettings = SegmentLossSettings()
-
-    @field_validator("length")
-    @classmethod
-    def _a_length(cls, length: str) -> str:
-        if isinstance(parse_crop(length), FullUtterance):
-            raise ValueError("a segment is shorter than an utterance; give a length such as 1s")
-        return length
-
-    @property
-    def aggregate_weight(self) -> float:
-        return self.loss.aggregate if self.loss.aggregate is not None else float(self.pick == "all")
-
-    def branches(self) -> set[Branch]:
-        """The student's embeddings that these losses need."""
-        weighed: dict[Branch, float] = {
-            "aggregate": self.aggregate_weight + self.loss.cosine + self.loss.kl,
-            "segments": self.loss.segments + self.loss.cosine + self.loss.kl,
-            "crop": self.loss.crop,
-        }
-        return {branch for branch, weight in weighed.items() if weight}
-
-    @model_validator(mode="after")
-    def _heads_learn(self) -> SegmentSettings:
-        first, second = self.aggregate_weight + self.loss.crop, self.loss.segments
-        if self.heads == "separate" and not (first and second):
-            raise ValueError("heads: separate needs loss.segments and one of loss.aggregate and loss.crop")
-        if not first + second:
-            raise ValueError("loss: none of aggregate, segments and crop has a weight; the head would learn nothing")
-        return self
-
-    @model_validator(mode="after")
-    def _goes_together(self) -> SegmentSettings:
-        if self.augment == "segment" and self.cmn == "crop":
-            raise ValueError("cmn: crop needs augment: crop; segments augmented on their own have no common mean")
-        return self
-
-
-class TeacherSettings(Settings):
-    """A trained model that says what the student's embeddings and posteriors should be; it learns nothing."""
-
-    model: Path | None = Field(None, description="model folder; a study fills it in")
-    hears: Literal["crop", "segments"] = "crop"
-    teaches: tuple[Branch, ...] = Field(("segments",), min_length=1, description="which of the student's embeddings")
-    embedding: float = Field(1.0, ge=0, description="weight of 1 - cos")
-    posterior: float = Field(1.0, ge=0, description="weight of KL (teacher || student) of margin-free posteriors")
-    temperature: float = Field(1.0, gt=0)
-    projection: bool = Field(False, description="learn a map to the teacher's space; always so where dimensions differ")
-
-    @property
-    def says_anything(self) -> bool:
-        return bool(self.embedding or self.posterior)
-
-    @model_validator(mode="after")
-    def _one_answer_for_one_question(self) -> TeacherSettings:
-        if self.hears == "segments" and set(self.teaches) != {"segments"}:
-            raise ValueError("teaches: a teacher that hears segments can teach segments only")
-        return self
+def epoch_steps(epochs: float, utterances: int, crops: int) -> int:
+    """Steps of `crops` crops in which as many crops are taken as `epochs` times all utterances, rounded up."""
+    return max(1, math.ceil(epochs * utterances / crops - 1e-6))
 
 
 class TrainSettings(Settings):
+    """The whole of a training. One that counts in `epochs` has its steps only once `counted` for a corpus."""
+
     seed: int = Field(0, ge=0, lt=2**31)
-    steps: int = Field(1000, ge=1)
+    steps: int = Field(1000, ge=1, le=MOST_STEPS)
+    epochs: float | None = Field(None, gt=0, le=MOST_EPOCHS, description="instead of steps: passes over the corpus")
     begin: int = Field(0, ge=0, description="place of the first step in the order of data; a study sets it to go on")
     batch: int = Field(96, ge=2, description="crops per step over all ranks; speakers, with the balanced sampler")
     accumulate: int = Field(1, ge=1, description="parts that a rank's share of a step is cut into")
     crop: str = Field("2s", description="'2s' fixed, '1-2s' random per batch, 'full' utterances")
+    context: Context = Field("crop", description="what the front end hears: the crop, or all of its file")
     segments: SegmentSettings | None = Field(None, description="shorter pieces of the crop to learn from")
     teachers: dict[Annotated[str, Field(pattern=r"^[\w-]{1,40}$")], TeacherSettings] = Field(default_factory=dict)
     sampler: Literal["utterances", "speakers", "balanced"] = "utterances"
@@ -167,6 +98,18 @@ class TrainSettings(Settings):
     workers: int = Field(0, ge=0, le=256, description="processes that prepare batches")
     checkpoint_every: int = Field(50, ge=1)
     tensorboard: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_length(cls, values: Any) -> Any:
+        if isinstance(values, dict) and None not in (values.get("steps"), values.get("epochs")):
+            raise ValueError("epochs: steps are given too; give one of them and set the other to null")
+        return values
+
+    @field_validator("steps", mode="before")
+    @classmethod
+    def _none_is_the_default(cls, steps: Any) -> Any:
+        return cls.model_fields["steps"].default if steps is None else steps
 
     @field_validator("crop")
     @classmethod
@@ -252,10 +195,34 @@ class TrainSettings(Settings):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _fits_its_context(self) -> TrainSettings:
+        if self.context == "crop":
+            return self
+        frontend = self.model.frontend
+        if isinstance(parse_crop(self.crop), FullUtterance):
+            raise ValueError("context: file needs crops; a whole utterance has nothing around it")
+        if frontend.cmn == "none" and frontend.vad == "none":
+            raise ValueError(
+                "context: file needs model.frontend.cmn or model.frontend.vad; nothing else looks beyond the crop"
+            )
+        if self.segments is not None and self.segments.augment == "segment":
+            raise ValueError("context: file needs segments.augment=crop; all segments are cut from one augmented file")
+        if self.segments is not None and self.segments.cmn == "crop":
+            raise ValueError("context: file needs segments.cmn=segment; the mean is that of the file, not of the crop")
+        return self
+
     @property
     def items(self) -> int:
         """Crops in a step, over all ranks."""
         return self.batch * (self.per_speaker if self.sampler == "balanced" else 1)
+
+    def counted(self, utterances: int) -> TrainSettings:
+        """These settings in steps, for a corpus of so many utterances."""
+        if self.epochs is None:
+            return self
+        steps = epoch_steps(self.epochs, utterances, self.items)
+        return self.model_copy(update={"steps": steps, "epochs": None})
 
     def branches(self) -> frozenset[Branch]:
         """The student's embeddings that a loss term needs."""
@@ -288,6 +255,7 @@ class TrainSettings(Settings):
         settings = self.model_dump(mode="json", exclude=bookkeeping)
         for teacher in settings["teachers"].values():
             del teacher["model"]
-        if not self.begin:
-            del settings["begin"]
+        for key, default in (("begin", 0), ("epochs", None), ("context", "crop")):
+            if settings[key] == default:  # newer than models that were trained without them
+                del settings[key]
         return settings

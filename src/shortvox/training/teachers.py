@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from shortvox.errors import ModelError
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.training.batches import Batch
-from shortvox.training.settings import TeacherSettings
+from shortvox.training.branches import TeacherSettings
 
 
 class Answer(NamedTuple):
@@ -59,11 +59,13 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, batch: Batch) -> Answer:
-        heard, lengths, shape = batch.waveforms, batch.lengths, batch.waveforms.shape[:1]
-        if self.settings.hears == "segments":
+        heard, lengths, inside, shape = batch.waveforms, batch.lengths, batch.inside, batch.waveforms.shape[:1]
+        if self.settings.hears == "segments" and batch.segments_inside is not None:
+            inside, shape = batch.segments_inside.flatten(0, 1), batch.segments_inside.shape[:2]
+        elif self.settings.hears == "segments":
             assert batch.segments is not None  # the settings see to it
             heard, lengths, shape = batch.segments.flatten(0, 1), None, batch.segments.shape[:2]
-        embeddings = self.backbone(*self.frontend(heard, lengths))
+        embeddings = self.backbone(*self.frontend(heard, lengths, inside=inside))
         logits = embeddings.new_zeros(len(embeddings), 0)
         if self.settings.posterior:
             logits = self.head.logits(embeddings)[:, self.teacher_rows]

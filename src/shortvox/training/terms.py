@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from shortvox.heads import Head
-from shortvox.training.settings import Branch, SegmentSettings, TrainSettings
+from shortvox.training.branches import Branch, SegmentSettings
+from shortvox.training.settings import TrainSettings
 from shortvox.training.teachers import Answer, Teacher
 
 

@@ -64,6 +64,7 @@ def train(
     Raises ShortvoxError for settings that do not fit the data, and KeyboardInterrupt, after writing a checkpoint, when
     the process is asked to stop.
     """
+    settings = settings.counted(len(data.corpus))
     if settings.threads:
         torch.set_num_threads(settings.threads)
     with placement(settings.device) as place, Interruptible() as interrupt:
@@ -264,7 +265,10 @@ def _status(done: Progress, loss: float) -> str:
 
 
 def _finish(out: Path, model: SpeakerModel, settings: TrainSettings, data: SpeechData, done: Progress) -> None:
-    write_json(out / "training.json", {**vars(done), "environment": environment()})
+    utterances = len(data.corpus)
+    epochs = round(settings.steps * settings.items / utterances, 3)
+    budget = {"steps": settings.steps, "epochs": epochs, "utterances": utterances, "crops_per_step": settings.items}
+    write_json(out / "training.json", {**vars(done), "budget": budget, "environment": environment()})
     described = f"{data.corpus.name}, {len(data.corpus.speakers)} speakers, {len(data.corpus)} utterances"
-    card = write_card(model, trained_on=described, steps=settings.steps, seconds=done.seconds_heard)
+    card = write_card(model, trained_on=described, steps=settings.steps, epochs=epochs, seconds=done.seconds_heard)
     save_model(out, model, card=card)

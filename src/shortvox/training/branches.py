@@ -1,0 +1,94 @@
+"""The student's embeddings in a step, by branch, and the settings of what asks for them: segments and teachers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from shortvox.config import Settings
+from shortvox.training.crops import FullUtterance, parse_crop
+
+Branch = Literal["crop", "segments", "aggregate"]
+
+
+class SegmentLossSettings(Settings):
+    """Weights of what a step with segments is scored by (METHODS: a, b, c, d), and of the whole crop beside them."""
+
+    aggregate: float | None = Field(None, ge=0, description="CE of the aggregate; null: 1, or 0 where one is picked")
+    segments: float = Field(1.0, ge=0, description="CE of each segment")
+    cosine: float = Field(0.0, ge=0, description="1 - cos of each segment and the aggregate, which is not pulled")
+    kl: float = Field(0.0, ge=0, description="KL of the aggregate's posterior to each segment's")
+    crop: float = Field(0.0, ge=0, description="CE of the whole crop, which the student then hears as well")
+
+
+class SegmentSettings(Settings):
+    """Shorter pieces cut from every crop: all of them (segment aggregation), or one at random (teacher-student)."""
+
+    length: str = Field("1s", description="as crop; a range is drawn once per batch")
+    overlap: float = Field(0.0, ge=0, lt=1, description="share of a segment that the next one repeats")
+    pick: Literal["all", "one"] = "all"
+    join: Literal["embeddings", "maps"] = Field("embeddings", description="what makes the aggregate: vanilla or FM")
+    augment: Literal["crop", "segment"] = Field("crop", description="one augmentation for all, or one for each")
+    cmn: Literal["segment", "crop"] = Field("segment", description="what mean normalisation sees")
+    heads: Literal["shared", "separate"] = Field("shared", description="one W, or a second one for the segments")
+    reduce: Literal["mean", "sum"] = Field("mean", description="over segments")
+    loss: SegmentLossSettings = SegmentLossSettings()
+
+    @field_validator("length")
+    @classmethod
+    def _a_length(cls, length: str) -> str:
+        if isinstance(parse_crop(length), FullUtterance):
+            raise ValueError("a segment is shorter than an utterance; give a length such as 1s")
+        return length
+
+    @property
+    def aggregate_weight(self) -> float:
+        return self.loss.aggregate if self.loss.aggregate is not None else float(self.pick == "all")
+
+    def branches(self) -> set[Branch]:
+        """The student's embeddings that these losses need."""
+        weighed: dict[Branch, float] = {
+            "aggregate": self.aggregate_weight + self.loss.cosine + self.loss.kl,
+            "segments": self.loss.segments + self.loss.cosine + self.loss.kl,
+            "crop": self.loss.crop,
+        }
+        return {branch for branch, weight in weighed.items() if weight}
+
+    @model_validator(mode="after")
+    def _heads_learn(self) -> SegmentSettings:
+        first, second = self.aggregate_weight + self.loss.crop, self.loss.segments
+        if self.heads == "separate" and not (first and second):
+            raise ValueError("heads: separate needs loss.segments and one of loss.aggregate and loss.crop")
+        if not first + second:
+            raise ValueError("loss: none of aggregate, segments and crop has a weight; the head would learn nothing")
+        return self
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> SegmentSettings:
+        if self.augment == "segment" and self.cmn == "crop":
+            raise ValueError("cmn: crop needs augment: crop; segments augmented on their own have no common mean")
+        return self
+
+
+class TeacherSettings(Settings):
+    """A trained model that says what the student's embeddings and posteriors should be; it learns nothing."""
+
+    model: Path | None = Field(None, description="model folder; a study fills it in")
+    hears: Literal["crop", "segments"] = "crop"
+    teaches: tuple[Branch, ...] = Field(("segments",), min_length=1, description="which of the student's embeddings")
+    embedding: float = Field(1.0, ge=0, description="weight of 1 - cos")
+    posterior: float = Field(1.0, ge=0, description="weight of KL (teacher || student) of margin-free posteriors")
+    temperature: float = Field(1.0, gt=0)
+    projection: bool = Field(False, description="learn a map to the teacher's space; always so where dimensions differ")
+
+    @property
+    def says_anything(self) -> bool:
+        return bool(self.embedding or self.posterior)
+
+    @model_validator(mode="after")
+    def _one_answer_for_one_question(self) -> TeacherSettings:
+        if self.hears == "segments" and set(self.teaches) != {"segments"}:
+            raise ValueError("teaches: a teacher that hears segments can teach segments only")
+        return self
