@@ -117,7 +117,7 @@ def test_a_bad_recording_leaves_no_pack_and_no_rubbish(tmp_path: Path) -> None:
     soundfile.write(corpus.utterances[3].path, np.zeros(8000), 16000)
     with pytest.raises(AudioError, match=r"wav/s1/1\.wav: silent"):
         open_store(corpus, tmp_path / "cache")
-    assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".lock"}
+    assert not list((tmp_path / "cache").iterdir())
     with pytest.raises(AudioError, match="silent"):
         open_store(corpus).read(3)
 

@@ -148,7 +148,7 @@ def embed(
             "embedding": pa.array(list(vectors), type=pa.list_(pa.float32())),
         }
     )
-    write_atomic(out, lambda path: pq.write_table(table, path))
+    write_atomic(out, lambda handle: pq.write_table(table, handle))
     note(f"{len(crops)} embeddings of {vectors.shape[1]} dimensions written to {out}")
     if as_json:
         print(json.dumps({"embeddings": str(out), "utterances": len(crops), "dim": int(vectors.shape[1])}))

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -25,6 +23,7 @@ from shortvox.corpora.threads import in_threads
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import ShortvoxError
 from shortvox.files import ensure_writable, refuse_folder, sync_folder, write_text
+from shortvox.locks import locked
 
 _FORMAT = 2
 
@@ -102,7 +101,7 @@ def pack(corpus: Corpus, cache: Path) -> Path:
     lock = path.with_suffix(".lock")
     for file in (path, _index_of(path), lock):
         refuse_folder(file)
-    with _locked(lock):
+    with locked(lock):
         if not _is_whole(path):
             _write_pack(corpus, path)
     return path
@@ -199,16 +198,3 @@ def _key(corpus: Corpus) -> str:
         fields = (u.id, str(u.path), u.start, u.duration, u.channel, status.st_size, *times)
         digest.update(repr(fields).encode())
     return digest.hexdigest()[:32]
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the system lets go when the process ends, however it ends."""
-    with path.open("w") as handle:
-        try:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except (ImportError, OSError):  # no such locks on this system or file system: work may be done twice
-            pass
-        yield

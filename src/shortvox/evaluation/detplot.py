@@ -27,4 +27,4 @@ def write_det(scores: np.ndarray, labels: np.ndarray, path: Path) -> None:
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="false alarm rate, %", ylabel="miss rate, %")
     axes.grid(color="0.9")
     axes.legend()
-    write_atomic(path, lambda temporary: figure.savefig(temporary, format="svg"))
+    write_atomic(path, lambda handle: figure.savefig(handle, format="svg"))

@@ -75,7 +75,7 @@ def write_scores(path: Path, table: ScoreTable) -> None:
     """Write Parquet where the name ends in .parquet, TSV otherwise; atomically."""
     if path.suffix == ".parquet":
         content = pa.table({name: pa.array(getattr(table, name)) for name in COLUMNS})
-        write_atomic(path, lambda temporary: pq.write_table(content, temporary))
+        write_atomic(path, lambda handle: pq.write_table(content, handle))
         return
     rows = ["\t".join(COLUMNS)]
     columns = table.enrol, table.test, table.score.tolist(), table.label

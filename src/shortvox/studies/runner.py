@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import fcntl
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -21,6 +20,7 @@ from shortvox.config import write_yaml
 from shortvox.errors import ShortvoxError
 from shortvox.evaluation.evaluate import on_its_own
 from shortvox.files import ensure_writable, write_json, write_text
+from shortvox.locks import one_writer
 from shortvox.models.folder import load_model
 from shortvox.progress import note, progress_bar
 from shortvox.report.render import write_report
@@ -75,7 +75,7 @@ def run_study(study: Study, run: StudyRun) -> dict[str, Any]:
         for folder in (run.out, run.home):
             ensure_writable(folder)
         for folder in {run.out.resolve(), run.home.resolve()}:
-            only_one.enter_context(_only_one(folder))
+            only_one.enter_context(one_writer(folder))
         data = run.source.open()
         study = study.on(len(data.train.corpus))
         test = run.source.test_set(data, study.settings.test)  # a bad trial list must fail before hours of training
@@ -245,14 +245,3 @@ def _stop(running: Mapping[str, BaseProcess]) -> None:
 
 def _name(step: Step) -> str:
     return f"{step.system}#{step.seed}"
-
-
-@contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Refuse a second run in the same folder."""
-    with (folder / ".lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ShortvoxError(f"{folder}: another run is working in this folder; choose another or wait") from None
-        yield
