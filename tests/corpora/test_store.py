@@ -105,7 +105,7 @@ def test_an_incomplete_pack_is_made_again(tmp_path: Path, damage: str) -> None:
 def test_a_folder_in_the_place_of_a_pack_is_named(tmp_path: Path, suffix: str) -> None:
     corpus = make_corpus(tmp_path / "corpus", 2, 1)
     obstacle = pack(corpus, tmp_path / "cache").with_suffix(suffix)
-    obstacle.unlink()
+    obstacle.unlink(missing_ok=True)
     obstacle.mkdir()
     with pytest.raises(ShortvoxError, match=rf"\{suffix}: ") as caught:
         pack(corpus, tmp_path / "cache")
