@@ -39,9 +39,16 @@ def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:
         if first["type"] == "extra_forbidden":
             raise ConfigError(f"{where}: unknown key '{key}'{_nearest(kind, first['loc'])}") from None
         message = first["msg"].removeprefix("Value error, ")
-        given = repr(first["input"])
-        shown = f" (got {given})" if len(given) <= LONGEST_SHOWN else ""
-        raise ConfigError(f"{where}: {f'{key}: ' if key else ''}{message}{shown}") from None
+        raise ConfigError(f"{where}: {f'{key}: ' if key else ''}{message}{_shown(first['input'])}") from None
+
+
+def _shown(value: Any) -> str:
+    """A wrong value for an error message; '' where it is long, or a number of more digits than Python writes."""
+    try:
+        given = repr(value)
+    except ValueError:
+        return ""
+    return f" (got {given})" if len(given) <= LONGEST_SHOWN else ""
 
 
 def _nearest(kind: type[BaseModel], location: tuple[int | str, ...]) -> str:

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from shortvox.config import write_yaml
 from shortvox.errors import ConfigError, ModelError
 from shortvox.models import backbone
 from shortvox.models.folder import save_model
@@ -227,6 +228,35 @@ def test_studies_with_one_store_share_what_is_done(tmp_path: Path) -> None:
     assert placed()["scratch"] == scratch  # begun here before, and continued
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("train.steps", 7, "name of the budget such as T"),
+        ("train.epochs", 3, r"set systems\.NAME\.steps or \.epochs"),
+        ("train.crop", "9s", r"set systems\.NAME\.crop"),
+        ("train.seed", 5, "--seeds"),
+        ("train.begin", 3, "cannot be set"),
+        ("train.transfer.head", "frozen", r"set systems\.NAME\.head"),
+    ],
+)
+@pytest.mark.parametrize("way", ["set", "preset"])
+def test_what_each_system_has_of_its_own_is_not_swallowed(
+    key: str, value: Any, told: str, way: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path, presets={"p": {key: value}})
+    how: dict[str, Any] = {"preset": "p"} if way == "preset" else {"changes": {key: value}}
+    with pytest.raises(ConfigError, match=rf"{key}: .*{told}"):
+        load_study(path, **how)
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_the_study_that_a_run_writes_can_be_run_again(name: str, tmp_path: Path) -> None:
+    study = load_study(name, preset="voxceleb")
+    written = tmp_path / "study.yaml"
+    written.write_text(write_yaml(study.settings.model_dump(mode="json")))
+    assert load_study(str(written)).settings == study.settings
+
+
 def test_seeds_are_trainings_of_their_own(tmp_path: Path) -> None:
     run = StudyRun(out=tmp_path, source=DataSource((tmp_path,), tmp_path), jobs=1, command="")
     steps = plan(load_study(write(tmp_path), changes={"seeds": 2}), run, "c")
@@ -317,8 +347,22 @@ def system(**changes: Any) -> dict[str, Any]:
         ({"systems": system(teachers={"long": "student"})}, "part of a circle"),
         ({"systems": system(teachers={"long": "scratch"})}, r"teachers\.long: there are no segments"),
         ({"systems": ["a"]}, "systems"),
-        ({"systems": system(set={"steps": 3})}, r"set: steps: not a further setting; write it beside `set`"),
-        ({"systems": system(set={"seed": 3})}, r"set: seed: not a further setting; the study gives it"),
+        ({"systems": system(set={"steps": 3})}, r"set: steps: each system has its own; set systems\.NAME\.steps"),
+        ({"systems": system(set={"seed": 3})}, r"set: seed: trainings have the seeds 0, 1, 2"),
+        ({"systems": system(set={"transfer": {"head": "frozen"}})}, r"set: transfer\.head: .* systems\.NAME\.head"),
+        ({"systems": system(set={"validation.speakers": 3})}, r"set: validation\.speakers: all systems have the same"),
+        (
+            {"systems": system(teachers={"long": "scratch"}, set={"teachers.long.model": "x"})},
+            r"teachers\.long\.model: `teachers` names the system",
+        ),
+        (
+            {"train": {"steps": 7}},
+            r"tiny\.yaml: train\.steps: each system has its own; .* name of the budget such as T",
+        ),
+        ({"presets": {1: {"budget": {"T": 6}}}}, "presets: 1 is no name; put it in quotes"),
+        ({"presets": {"p": {1: 2}}}, "presets: 1 is no name"),
+        ({"budget": 5}, "budget: Input should be a valid dictionary"),
+        ({"budget": ["T"]}, "budget: Input should be a valid dictionary"),
         ({"systems": system(head="frozen")}, r"teacher\.start: is missing; head: frozen"),
         ({"systems": system(set={"model.frontend.bands": 40})}, "teacher: backbone ecapa-64 takes 80 bands"),
         (
@@ -357,6 +401,15 @@ def test_what_a_study_cannot_be(tmp_path: Path, changes: dict[str, Any], message
         ("frozen-fc", {"preset": "smal"}, "did you mean 'small'"),
         ("frozen-fc", {"changes": {"only": ["techer"]}}, "did you mean 'teacher'"),
         ("frozen-fc", {"changes": {"only": None}}, "expected a list"),
+        ("frozen-fc", {"changes": {"only": [1]}}, "only: expected a list of systems"),
+        ("frozen-fc", {"changes": {"only": [["teacher"]]}}, "only: expected a list of systems"),
+        ("frozen-fc", {"changes": {"only": [None]}}, "only: expected a list of systems"),
+        ("frozen-fc", {"changes": {"only": ["teacher"], "compare": [5]}}, r"compare\.0: .* \(got 5\)"),
+        ("frozen-fc", {"changes": {"only": ["teacher"], "compare": [[["a"], "b"]]}}, r"compare\.0\.0"),
+        ("frozen-fc", {"changes": {"budget": 5, "T": 3}}, "budget.T: 'budget' is a value"),
+        ("frozen-fc", {"changes": {"T": 10**5000}}, r"budget\.T: expected a number of steps"),
+        ("frozen-fc", {"changes": {"systems.teacher.steps": 10**5000}}, r"systems\.teacher\.steps"),
+        ("frozen-fc", {"changes": {"train.threads": 10**5000}}, r"train\.threads"),
         ("frozen-fc", {"changes": {"U": 3}}, "unknown key 'U'"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +34,29 @@ def list_studies() -> list[dict[str, Any]]:
     return listed
 
 
-def _only(study: str, systems: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _only(study: str, systems: Mapping[str, Any], names: Any) -> dict[str, Any]:
     """The named systems, in the study's own order."""
-    if not isinstance(names, list):
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"study {study}: only: expected a list of systems such as [{', '.join(list(systems)[:2])}]")
     for name in names:
         if name not in systems:
             raise ConfigError(f"study {study}: only: no system '{name}'{nearest_name(name, systems)}")
     return {name: system for name, system in systems.items() if name in names}
+
+
+def _presets(study: str, presets: Any) -> dict[str, dict[str, Any]]:
+    """The presets of a study, changes by dotted key."""
+    if not isinstance(presets, dict) or not all(isinstance(changes, dict) for changes in presets.values()):
+        raise ConfigError(f"study {study}: presets: expected NAME: {{key: value, …}}")
+    for key in (key for changes in (dict.fromkeys(presets), *presets.values()) for key in changes):
+        if not isinstance(key, str):
+            raise ConfigError(f"study {study}: presets: {key!r} is no name; put it in quotes")
+    return presets
+
+
+def _names(pair: Any) -> set[str]:
+    """The systems that a pair of `compare` names; what is no pair is refused later."""
+    return {name for name in pair if isinstance(name, str)} if isinstance(pair, list) else set()
 
 
 def load_study(name: str, *, preset: str | None = None, changes: Mapping[str, Any] | None = None) -> Study:
@@ -54,9 +69,10 @@ def load_study(name: str, *, preset: str | None = None, changes: Mapping[str, An
     if not path.exists() and path.parent == FOLDER:
         raise ConfigError(f"no study '{name}'{nearest_name(name, study_names())}")
     values = read_yaml(path)
-    presets, budget = values.pop("presets", None) or {}, values.get("budget") or {}
-    if not isinstance(presets, dict) or not all(isinstance(changes, dict) for changes in presets.values()):
-        raise ConfigError(f"study {name}: presets: expected NAME: {{key: value, …}}")
+    presets = _presets(name, values.pop("presets", None) or {})
+    budget = values.get("budget")
+    if not isinstance(budget, dict):
+        budget = {}  # named as what it is when the whole is parsed
     if preset is not None:
         if preset not in presets:
             raise ConfigError(f"study {name}: no preset '{preset}'{nearest_name(preset, presets)}")
@@ -70,7 +86,7 @@ def load_study(name: str, *, preset: str | None = None, changes: Mapping[str, An
         dropped = set(values["systems"]) - set(kept)
         values["systems"] = kept
         if isinstance(values.get("compare"), list):
-            values["compare"] = [pair for pair in values["compare"] if not dropped.intersection(pair)]
+            values["compare"] = [pair for pair in values["compare"] if not _names(pair) & dropped]
     study = Study(path.stem.replace("_", "-"), parse(StudySettings, values, f"study {name}"))
     study.check()
     return study

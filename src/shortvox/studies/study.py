@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_serializer, field_validator, model_validator
 
 from shortvox.config import Settings, nearest_name, override_all, parse
 from shortvox.errors import ConfigError, ModelError
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.models.settings import ModelSettings
 from shortvox.studies.budget import Epochs, Length, count_steps, parse_length
-from shortvox.training.settings import MOST_EPOCHS, TrainSettings, TransferSettings
-
-NOT_IN_SET = ("steps", "crop", "seed", "begin")  # a study's own to give
+from shortvox.studies.given import GIVEN, OF_ALL_SYSTEMS, refuse_given, without_given
+from shortvox.training.settings import MOST_EPOCHS, MOST_STEPS, TrainSettings, TransferSettings
 
 
 class SystemSettings(Settings):
@@ -27,7 +26,7 @@ class SystemSettings(Settings):
 
     about: str = ""
     start: str | None = Field(None, description="the system whose model this one starts from")
-    steps: str | int | None = None
+    steps: str | Annotated[int, Field(le=MOST_STEPS)] | None = None
     epochs: float | None = Field(None, gt=0, le=MOST_EPOCHS)
     crop: str | None = None
     head: Literal["trained", "frozen"] = "trained"
@@ -45,11 +44,14 @@ class SystemSettings(Settings):
     @field_validator("set")
     @classmethod
     def _further(cls, changes: dict[str, Any]) -> dict[str, Any]:
-        for key in changes:
-            if key in NOT_IN_SET:
-                told = "write it beside `set`" if key in cls.model_fields else "the study gives it to each training"
-                raise ValueError(f"{key}: not a further setting; {told}")
+        refuse_given(changes, GIVEN | OF_ALL_SYSTEMS)
         return changes
+
+    @model_validator(mode="after")
+    def _each_teacher_named_once(self) -> SystemSettings:
+        named = {f"teachers.{name}.model": "`teachers` names the system it is" for name in self.teachers}
+        refuse_given(self.set, named)
+        return self
 
     @model_validator(mode="after")
     def _trained_or_tested(self) -> SystemSettings:
@@ -62,7 +64,12 @@ class SystemSettings(Settings):
                     "or `of` and the name of the system whose models it tests"
                 )
             return self
-        training = self.model_fields_set - {"of", "scoring", "about"}
+        training = {
+            name
+            for name, field in type(self).model_fields.items()
+            if name not in ("of", "scoring", "about")
+            and getattr(self, name) != field.get_default(call_default_factory=True)
+        }
         if training:
             raise ValueError(
                 f"{min(training)}: a system with `of` is only tested; give it `scoring` and `about`, or leave `of` out"
@@ -105,6 +112,20 @@ class StudySettings(Settings):
     test_speakers: float = Field(0.2, gt=0, lt=1, description="share of speakers to test on, where no list is given")
     compare: tuple[tuple[str, str], ...] | None = None
     notes_table: NotesTable | None = None
+
+    @field_validator("train", mode="before")
+    @classmethod
+    def _shared(cls, values: Any) -> Any:
+        if isinstance(values, Mapping):
+            try:
+                refuse_given(values)
+            except ValueError as error:
+                raise ConfigError(f"train.{error}") from None
+        return values
+
+    @field_serializer("train", mode="wrap")
+    def _as_read(self, train: TrainSettings, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_given(dump(train))
 
     @model_validator(mode="after")
     def _compares_known(self) -> StudySettings:
