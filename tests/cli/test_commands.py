@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -335,6 +336,20 @@ def test_too_few_speakers(model_folder: Path, tmp_path: Path, capsys: Capture) -
     assert "0 have two or more" in mistake(capsys, "train", config, "--corpus", alone, *out, *held)
 
 
+def test_a_trial_list_from_a_pipe_is_read_once(
+    model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Capture
+) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"1 v0-0 v0-1\n0 v0-0 v1-1\n0 v0-0 v1-1\n")
+    os.close(writer)
+    where = ("--corpus", corpus.root, "--out", tmp_path / "o", "--protocol", "full-short")
+    assert run([*map(str, ("evaluate", "--model", model_folder, *where, "--trials", f"/dev/fd/{reader}", *QUICK))]) == 0
+    os.close(reader)
+    trials = json.loads((tmp_path / "o" / "results.json").read_text())["trials"]
+    assert (trials["n_target"], trials["n_nontarget"], trials["speakers"]) == (1, 2, 2)
+    assert f"/dev/fd/{reader}: 1 trials are there again" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -342,7 +357,7 @@ def test_too_few_speakers(model_folder: Path, tmp_path: Path, capsys: Capture) -
         (b"1 v0-0 v0-1\n", "no non-target"),
         (b"0 v0-0 v1-1\n", "no target"),
         (b"", "no target"),
-        (b"\xff\xfe\x00", "cannot be read as text"),
+        (b"\xff\xfe\x00", "UTF-16, not UTF-8"),
         (b"1 v0-0\n", "row 1: 2 fields"),
         (b"7 v0-0 v0-1\n", "row 1: label '7'"),
         (b"0 v0-0 v0-1\n", "row 1: label 0"),

@@ -58,6 +58,12 @@ def test_named_speakers_are_the_test(recorded: Path, tmp_path: Path) -> None:
         source.open()
 
 
+def test_a_list_that_can_be_read_only_once_is_no_list_for_several_workers(recorded: Path) -> None:
+    for option in ("trials", "test_speakers"):
+        with pytest.raises(CorpusError, match="/dev/stdin: a stream, which can be read only once; write it to a file"):
+            DataSource((recorded,), None, **{option: Path("/dev/stdin")}).open()
+
+
 def test_several_corpora_and_others_to_test_on(recorded: Path, tmp_path: Path) -> None:
     a, b = part(recorded, tmp_path / "x/set", "v0", "v1", "v2"), part(recorded, tmp_path / "y/set", "v3", "v4")
     c = part(recorded, tmp_path / "z/set", "v5", "v6")

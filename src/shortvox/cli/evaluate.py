@@ -36,7 +36,7 @@ from shortvox.evaluation.evaluate import evaluate as evaluate_systems
 from shortvox.evaluation.protocols import parse_lengths
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
-from shortvox.evaluation.trials import named_in, read_trials
+from shortvox.evaluation.triallist import only_tried, read_trials
 from shortvox.files import ensure_writable, write_atomic, write_json
 from shortvox.models import parameter_count
 from shortvox.models.embedding import embed_crops, whole
@@ -80,10 +80,13 @@ def evaluate(
     everything = load_corpora(corpus)
     if by is not None and by not in everything.columns():
         raise ConfigError(f"--by: no column '{by}' in the manifest{nearest_name(by, everything.columns())}")
-    tested = everything if trials is None else named_in(trials, everything)
+    tested, listed = everything, None
+    if trials is not None:
+        tested, listed = only_tried(everything, read_trials(trials, everything))
+        if listed.remarks:
+            note(f"{trials}: {listed.remarks}")
     if cohort:
         refuse_overlap(load_corpora(cohort), tested, "in --cohort and in the test")
-    listed = None if trials is None else read_trials(trials, tested)
     audio = audio_cache(cache, out / "audio")
     data = SpeechData.open(tested, audio)
     test = TestSet.make(data, settings, listed)

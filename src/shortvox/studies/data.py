@@ -12,7 +12,8 @@ from shortvox.errors import CorpusError
 from shortvox.evaluation.cohort import refuse_overlap
 from shortvox.evaluation.settings import TestSettings
 from shortvox.evaluation.testset import TestSet
-from shortvox.evaluation.trials import named_in, read_trials
+from shortvox.evaluation.triallist import only_tried, read_trials
+from shortvox.textfiles import refuse_stream
 
 FEWEST_TEST_SPEAKERS = 2
 FEWEST_VALIDATION_SPEAKERS = 2  # with fewer there is no validation and no calibration
@@ -34,6 +35,9 @@ class DataSource:
     validation_speakers: int = 20
 
     def open(self) -> StudyData:
+        for table in (self.trials, self.test_speakers):
+            if table is not None:
+                refuse_stream(table, CorpusError)  # every worker reads it
         everything = SpeechData.open(load_corpora(self.corpora), self.cache)
         if self.test_corpora:
             train, test = everything, SpeechData.open(self._test_corpus(), self.cache)
@@ -82,7 +86,7 @@ class DataSource:
     def _test_corpus(self) -> Corpus:
         """The test corpora; with a trial list, only what it names, so that nothing else is decoded."""
         corpus = load_corpora(self.test_corpora)
-        return corpus if self.trials is None else named_in(self.trials, corpus)
+        return corpus if self.trials is None else only_tried(corpus, read_trials(self.trials, corpus))[0]
 
 
 @dataclass(frozen=True)
