@@ -24,7 +24,8 @@ JOBS = {
     "augmented": {
         **SGD,
         "crop": "20-40f",
-        "average": 0.9,
+        "steps": 6,
+        "average": 0.95,
         "augment": {"probability": 0.8, "kinds": ["noise", "babble"], "speeds": [1.0, 0.9]},
     },
     "full": {**SGD, "crop": "full", "steps": 2},

@@ -123,7 +123,7 @@ def test_a_frozen_head_stays_bit_for_bit(
         **PLAIN,
         "steps": 6,
         "optimiser": {"name": optimiser, "lr": 0.01, "weight_decay": 0.5},
-        "average": 0.9,
+        "average": 0.95,
         "transfer": {"head": "frozen", "freeze_norm": freeze_norm},
     }
     trainings.run(values, data, tmp_path, init=teacher)

@@ -110,7 +110,8 @@ class SqueezeExcitation(nn.Module):
 class BatchNorm(nn.Module):
     """Batch normalisation over (…, channels) whose statistics leave out padding and, on several ranks, span them all.
 
-    `frozen` keeps it in evaluation mode without gradient whatever `train()` is called on the model around it.
+    `frozen` keeps it in evaluation mode without gradient whatever `train()` is called on the model around it. With
+    `passes` set to 0, the running statistics become the plain mean over the passes in training mode from there on.
     """
 
     running_mean: Tensor
@@ -121,6 +122,7 @@ class BatchNorm(nn.Module):
         self.momentum = momentum
         self.eps = eps
         self.frozen = False
+        self.passes: int | None = None
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
@@ -146,9 +148,17 @@ class BatchNorm(nn.Module):
         rows = values.reshape(-1, values.shape[-1])
         if learning and rows.shape[0] == 1:  # one row has no variance: use what was learnt so far
             learning = False
+        momentum = self._pass() if learning else 0.0
         return functional.batch_norm(
-            rows, self.running_mean, self.running_var, self.weight, self.bias, learning, self.momentum, self.eps
+            rows, self.running_mean, self.running_var, self.weight, self.bias, learning, momentum, self.eps
         ).reshape(values.shape)
+
+    def _pass(self) -> float:
+        """What this pass weighs in the running statistics."""
+        if self.passes is None:
+            return self.momentum
+        self.passes += 1
+        return 1 / self.passes
 
     def _synchronised(self, values: Tensor, lengths: Tensor | None) -> Tensor:
         """Statistics over all ranks, differentiable, on CPU and GPU alike (torch's own needs a GPU)."""
@@ -161,9 +171,10 @@ class BatchNorm(nn.Module):
         count, mean = total[0].detach(), total[1:] / total[0]
         square = sum_over_ranks(((wide - mean).square() * weight).sum(0))
         variance = square / count
+        momentum = self._pass()
         with torch.no_grad():
             unbiased = variance * count / (count - 1).clamp_min(1)
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(unbiased, self.momentum)
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(unbiased, momentum)
         normal = (wide - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
         return normal.to(values.dtype).reshape(values.shape)

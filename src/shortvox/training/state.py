@@ -62,13 +62,3 @@ def restore(
             "as good, but not the same bit for bit"
         )
     return Progress(**latest.state["progress"])
-
-
-def accumulate(average: dict[str, Tensor], tensors: dict[str, Tensor], done: Progress) -> None:
-    """Running mean of the weights."""
-    done.averaged += 1
-    for name, tensor in tensors.items():
-        if name not in average:
-            average[name] = tensor.clone()
-        else:
-            average[name].lerp_(tensor, 1 / done.averaged)

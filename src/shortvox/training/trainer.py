@@ -11,7 +11,7 @@ was killed and resumed ends with the same weights, bit for bit (CPU, fp32, same 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from shortvox.errors import ConfigError, ModelError, ShortvoxError
 from shortvox.files import ensure_writable, write_json, write_text
 from shortvox.models.folder import load_model, save_model, write_card
 from shortvox.models.speaker_model import SpeakerModel, load_tensors, tensors_of
+from shortvox.training.averaging import NORM_BATCHES, accumulate, averaged_steps, estimate_norms
 from shortvox.training.batches import Batch, Relay, TrainingBatches, speaker_names
 from shortvox.training.centroids import FOLLOWING, utterance_centroids
 from shortvox.training.checkpoint import load_latest, save_checkpoint
@@ -35,13 +36,12 @@ from shortvox.training.interrupt import Interruptible
 from shortvox.training.learner import Learner
 from shortvox.training.optim import learning_rate, make_optimiser
 from shortvox.training.settings import TrainSettings, TransferSettings
-from shortvox.training.state import Progress, accumulate, restore, snapshot
+from shortvox.training.state import Progress, restore, snapshot
 from shortvox.training.tracking import Tracker
 from shortvox.training.transfer import freeze_head, transfer
 
 Validate = Callable[[SpeakerModel], dict[str, float]]
 OnStep = Callable[[int, int, str], None]
-AVERAGE_EVERY = 5  # steps between the weights that go into the average
 LOG_EVERY = 10
 
 
@@ -109,20 +109,15 @@ def _run(
     parallel = DistributedDataParallel(learner) if place.ranks > 1 else learner
     rows = FOLLOWING[settings.transfer.refresh](model, data, settings)
     batches = TrainingBatches(data.corpus, data.store, settings, model.speakers, rank=place.rank, ranks=place.ranks)
-    loader = DataLoader(
-        Relay(batches), batch_size=None, sampler=range(done.step, settings.steps), num_workers=settings.workers
-    )
     tracker = Tracker(out, enabled=settings.tensorboard and place.leads, done=done.step)
-    average_from = settings.steps - round(settings.average * settings.steps)
+    averaged = averaged_steps(settings)
     clock = time.monotonic()
     learner.train()
-    for step, batch in zip(range(done.step, settings.steps), loader, strict=True):
+    for step, batch in _loaded(batches, range(done.step, settings.steps), settings):
         rows.before_step(step)
         rate = learning_rate(step, settings.steps, settings.optimiser.lr, settings.schedule)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        if isinstance(batch, ShortvoxError):
-            raise batch
         share = _learn(parallel, batch, optimiser, settings, step, place) / place.ranks
         rows.after_step(*learner.spoken())
         # Known to all ranks, so that they go on, or stop, together.
@@ -136,7 +131,7 @@ def _run(
         done.seconds_heard += seconds
         done.wrapped += int(wrapped)
         done.recent.append(loss)
-        if done.step > average_from and (settings.steps - done.step) % AVERAGE_EVERY == 0:
+        if done.step in averaged:
             accumulate(average, tensors_of(learning), done)
         if done.step % LOG_EVERY == 0 or done.step == settings.steps:
             done.loss.append((done.step, round(sum(done.recent) / len(done.recent), 5)))
@@ -153,9 +148,11 @@ def _run(
             save_checkpoint(out / "checkpoints", done.step, snapshot(learning, optimiser, average, done))
         if not ending and stop:
             return None
-    done.wall_seconds += time.monotonic() - clock
     if average:
         load_tensors(learning, average)
+        last = _loaded(batches, range(max(0, settings.steps - NORM_BATCHES), settings.steps), settings)
+        estimate_norms(learner, (part for step, batch in last for part in _parts(batch, settings, step)))
+    done.wall_seconds += time.monotonic() - clock
     model.eval()
     if validate and place.leads:
         _validate(validate, model, tracker, done)
@@ -163,6 +160,24 @@ def _run(
     if place.leads:
         _finish(out, model, settings, data, done)
     return model
+
+
+def _loaded(batches: TrainingBatches, steps: range, settings: TrainSettings) -> Iterator[tuple[int, Batch]]:
+    """The batches of `steps` with their numbers, prepared by workers where there are any."""
+    loader = DataLoader(Relay(batches), batch_size=None, sampler=steps, num_workers=settings.workers)
+    for step, batch in zip(steps, loader, strict=True):
+        if isinstance(batch, ShortvoxError):
+            raise batch
+        yield step, batch
+
+
+def _parts(batch: Batch, settings: TrainSettings, step: int) -> list[tuple[Batch, torch.Generator]]:
+    """A batch cut into `accumulate` parts, each with what its SpecAugment is drawn from."""
+    seed = (settings.seed * 1_000_003 + settings.begin + step) * 64
+    return [
+        (part, torch.Generator().manual_seed(seed + number))
+        for number, part in enumerate(batch.split(settings.accumulate))
+    ]
 
 
 def _due(step: int, every: int) -> bool:
@@ -186,9 +201,8 @@ def _learn(
     """One optimiser step over this rank's share, cut into `accumulate` parts; the mean loss of the share."""
     optimiser.zero_grad(set_to_none=True)
     total = 0.0
-    parts = batch.split(settings.accumulate)
-    for number, part in enumerate(parts):
-        generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + settings.begin + step) * 64 + number)
+    parts = _parts(batch, settings, step)
+    for number, (part, generator) in enumerate(parts):
         last = number == len(parts) - 1
         wait = nullcontext() if last or place.ranks == 1 else learner.no_sync()  # type: ignore[operator]
         with wait:
