@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from shortvox.evaluation.scorer import Scorer, make_scorer
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
 from shortvox.models.embedding import Crop, embed_crops, whole
+from shortvox.models.segmented import Bring, embed_segmented, joined_embedding, mean_embedding
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.scoring.measures import Measure, cohort_table
 from voices import make_voices
@@ -106,6 +108,32 @@ def test_tta_is_the_mean_over_all_pairs_of_crops(
             ends = [embed_crops(model, store, [crop])[0] for crop in (enrol, test)]
             expected = (expected + alike(*ends)) / 2
         assert score == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("with_whole", [False, True])
+@pytest.mark.parametrize(("name", "bring"), [("segments", mean_embedding), ("joined", joined_embedding)])
+def test_tta_of_long_embeddings(
+    model: SpeakerModel, test_set: TestSet, name: str, bring: Bring, with_whole: bool, tmp_path: Path
+) -> None:
+    """Each crop is embedded by its own segments; what is whole beside them, by its."""
+    each = {"name": name, "frames": 25, "overlap": 0.2}
+    chosen = scoring(embedding={**TTA.embedding.model_dump(), "of": each, "with_whole": with_whole})
+    scorer = make_scorer(model, chosen, test_set, SETTINGS, cache=tmp_path)
+    whole_pieces = make_scorer(model, TTA, test_set, SETTINGS, cache=tmp_path)
+
+    def embedded(crops: Sequence[Crop]) -> np.ndarray:
+        return embed_segmented(model, test_set.data.store, crops, frames=25, overlap=0.2, bring=bring)
+
+    for (score, enrol, test), (other, *_) in zip(
+        first_trials(scorer, PA, "full"), first_trials(whole_pieces, PA, "full"), strict=True
+    ):
+        spaced = [whole_pieces.hearing.pieces(crop)[0] for crop in (enrol, test)]
+        expected = float((embedded(spaced[0]) @ embedded(spaced[1]).T).mean())
+        if with_whole:
+            expected = (expected + float(embedded([enrol])[0] @ embedded([test])[0])) / 2
+        assert score == pytest.approx(expected, abs=1e-5)
+        assert abs(score - other) > 1e-4
+    assert f"TTA, 4 crops of 60 frames ({'mean' if name == 'segments' else 'joined'}" in scorer.facts()["text"]
 
 
 @pytest.mark.parametrize("name", ["tta", "segments", "joined"])
@@ -412,6 +440,10 @@ def test_systems_of_one_table_may_be_scored_differently(
         ({"measure": "cosin"}, "did you mean 'cosine'"),
         ({"transforms": ["centering"]}, "did you mean 'centring'"),
         ({"embedding": {"crops": 1}}, "crops"),
+        ({"embedding": {"name": "joined", "of": {"name": "segments"}}}, "embedding: of: names how the crops of tta"),
+        ({"embedding": {"name": "tta", "of": {"name": "tta", "frames": 9}}}, "embedding: of: names how the crops of"),
+        ({"embedding": {"name": "tta", "of": {"name": "joined"}}}, r"of\.frames: .* 400 frames is one segment of 400"),
+        ({"embedding": {"name": "tta", "of": {"name": "joint"}}}, "did you mean 'joined'"),
         ({"embedding": {"overlap": 1.0}}, "overlap"),
         ({"cohort": {"utterances": 0}}, "utterances"),
         ({"frontend": {"vad": "sre16"}}, "vad"),

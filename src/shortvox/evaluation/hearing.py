@@ -1,4 +1,4 @@
-"""How the audio of a crop becomes embeddings: whole, as several crops (TTA), or by segments.
+"""How the audio of a crop becomes embeddings: whole, by segments, or as several crops (TTA) of either.
 
 Everything that is heard lies inside the crop.
 """
@@ -6,11 +6,11 @@ Everything that is heard lies inside the crop.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from shortvox.config import Settings
 from shortvox.frontend.fbank import HOP
@@ -22,19 +22,35 @@ Pieces = tuple[tuple[Crop, ...], ...]  # the crops to embed, for each view of an
 
 
 class EmbeddingSettings(Settings):
-    """`frames` is the length of a TTA crop or of a segment, 100 a second."""
+    """`frames` is the length of a TTA crop or of a segment, 100 a second.
+
+    `of` is how each of the TTA crops is embedded, by segments of its own length, say; null: whole.
+    """
 
     name: str = "whole"
     frames: int = Field(400, ge=1)
     crops: int = Field(10, ge=2, description="tta: how many, evenly spaced")
     with_whole: bool = Field(False, description="tta: averaged with the score of the whole crops")
     overlap: float = Field(0.0, ge=0, lt=1, description="segments, joined: share of a segment")
+    of: EmbeddingSettings | None = Field(None, description="tta: how each crop is embedded")
 
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
         hearing[name]
         return name
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> EmbeddingSettings:
+        if self.of is None:
+            return self
+        if self.name != "tta" or self.of.name == "tta":
+            raise ValueError("of: names how the crops of tta are embedded: whole, segments or joined; set name: tta")
+        if self.of.name != "whole" and self.of.frames >= self.frames:
+            raise ValueError(
+                f"of.frames: a crop of {self.frames} frames is one segment of {self.of.frames}; make it shorter"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -79,8 +95,12 @@ def whole_crop(settings: EmbeddingSettings) -> Hearing:
 
 @hearing("tta")
 def several_crops(settings: EmbeddingSettings) -> Hearing:
-    """N evenly spaced crops of L frames, the first at the start and the last at the end; a shorter one is one crop."""
+    """N evenly spaced crops of L frames, the first at the start and the last at the end; a shorter one is one crop.
+
+    Each is embedded as `of` says, and so is the whole crop where it is scored beside them.
+    """
     samples, count = settings.frames * HOP, settings.crops
+    each = WHOLE if settings.of is None else hearing[settings.of.name](settings.of)
 
     def pieces(crop: Crop) -> Pieces:
         if crop.samples <= samples:
@@ -90,8 +110,9 @@ def several_crops(settings: EmbeddingSettings) -> Hearing:
             spaced = tuple(Crop(crop.position, crop.start + int(start), samples) for start in starts)
         return (spaced, (crop,)) if settings.with_whole else (spaced,)
 
+    by = "" if each is WHOLE else f" ({each.described})"
     beside = ", averaged with the whole crop" if settings.with_whole else ""
-    return Hearing(pieces, described=f"TTA, {count} crops of {settings.frames} frames{beside}")
+    return replace(each, pieces=pieces, described=f"TTA, {count} crops of {settings.frames} frames{by}{beside}")
 
 
 @hearing("segments")
