@@ -28,8 +28,8 @@ class EmbeddingSettings(Settings):
     """
 
     name: str = "whole"
-    frames: int = Field(400, ge=1)
-    crops: int = Field(10, ge=2, description="tta: how many, evenly spaced")
+    frames: int = Field(400, ge=1, le=360_000)
+    crops: int = Field(10, ge=2, le=1000, description="tta: how many, evenly spaced")
     with_whole: bool = Field(False, description="tta: averaged with the score of the whole crops")
     overlap: float = Field(0.0, ge=0, lt=1, description="segments, joined: share of a segment")
     of: EmbeddingSettings | None = Field(None, description="tta: how each crop is embedded")

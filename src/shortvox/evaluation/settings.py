@@ -32,7 +32,7 @@ class CohortSettings(Settings):
     (own); or as the side that they stand in for, so that cohort scores are made as trial scores are (other).
     """
 
-    utterances: int = Field(10, ge=1, description="at most this many of each speaker")
+    utterances: int = Field(10, ge=1, le=10_000, description="at most this many of each speaker")
     duration: Literal["full", "own", "other"] = "full"
 
 
@@ -90,11 +90,11 @@ class TestSettings(Settings):
     protocols: tuple[str, ...] = Field(("full-short", "short-short"), min_length=1)
     lengths: tuple[str | float, ...] = (FULL, "5", "3", "2", "1.5", "1")
     crop_seeds: int = Field(5, ge=1, le=100)
-    max_nontarget: int = Field(40_000, ge=1)
+    max_nontarget: int = Field(40_000, ge=1, le=100_000_000)
     same_gender: bool = False
     band_limited: bool = False
     draws: int = Field(1000, ge=100, le=100_000)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**31)
     scoring: ScoringSettings = ScoringSettings()
 
     @field_validator("protocols")

@@ -40,7 +40,8 @@ def _present(folder: Path) -> Path:
     return folder
 
 
-Decibels = Annotated[tuple[float, float], AfterValidator(_ordered)]
+Level = Annotated[float, Field(ge=-100, le=100)]  # dB
+Decibels = Annotated[tuple[Level, Level], AfterValidator(_ordered)]
 Folder = Annotated[Path, AfterValidator(_present)]
 
 
@@ -52,15 +53,15 @@ class AugmentSettings(Settings):
     noise: tuple[Folder, ...] = Field((), description="folders of noise; none: white noise")
     music: tuple[Folder, ...] = ()
     rirs: tuple[Folder, ...] = Field((), description="folders of room impulse responses; none: simulated rooms")
-    rooms: int = Field(100, ge=1, description="simulated rooms, where no folder of responses is given")
+    rooms: int = Field(100, ge=1, le=10_000, description="simulated rooms, where no folder of responses is given")
     noise_snr: Decibels = (0.0, 15.0)
     babble_snr: Decibels = (13.0, 20.0)
     music_snr: Decibels = (5.0, 15.0)
     speeds: tuple[Annotated[float, Field(ge=0.5, le=2)], ...] = Field(
-        (1.0,), description="1, and others that add each speaker as new ones"
+        (1.0,), max_length=16, description="1, and others that add each speaker as new ones"
     )
-    time_frames: int = Field(10, ge=0, description="SpecAugment: widest blank in time")
-    frequency_bands: int = Field(8, ge=0, description="SpecAugment: widest blank in frequency")
+    time_frames: int = Field(10, ge=0, le=1000, description="SpecAugment: widest blank in time")
+    frequency_bands: int = Field(8, ge=0, le=256, description="SpecAugment: widest blank in frequency")
 
     @field_validator("speeds")
     @classmethod

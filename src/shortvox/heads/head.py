@@ -20,7 +20,7 @@ class HeadSettings(Settings):
 
     name: str = "aam"
     margin: float = Field(0.2, ge=0.0, lt=1.57)
-    scale: float = Field(30.0, gt=0.0)
+    scale: float = Field(30.0, gt=0.0, le=1000.0)
     margin_warmup: float = Field(0.0, ge=0.0, le=1.0)
 
 

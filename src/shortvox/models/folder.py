@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
@@ -27,7 +28,7 @@ FILES = ("model.safetensors", "config.yaml", "speakers.txt")
 class ModelFile(Settings):
     """What `config.yaml` of a model folder holds."""
 
-    format: int
+    format: int = Field(ge=1, le=FORMAT)
     model: ModelSettings
 
 

@@ -30,8 +30,8 @@ class NormSettings(Settings):
     """`top` is the N of AS-norm: null takes a fifth of the cohort, at most 300 and at least 10."""
 
     name: str = "none"
-    top: int | None = Field(None, ge=2)
-    floor: float = Field(1e-4, gt=0, description="least standard deviation of cohort scores")
+    top: int | None = Field(None, ge=2, le=1_000_000)
+    floor: float = Field(1e-4, ge=1e-9, le=1, description="least standard deviation of cohort scores")
 
     @field_validator("name")
     @classmethod

@@ -77,13 +77,16 @@ class SystemSettings(Settings):
         return self
 
 
+Figure = Annotated[float, Field(ge=-1e6, le=1e6)]
+
+
 class NotesTable(Settings):
     """The research notes' own figures, percent EER unless `title` says otherwise. A row of null has none."""
 
     title: str = ""
     about: str = ""
     columns: tuple[str, ...]
-    rows: dict[str, tuple[float | None, ...] | None]
+    rows: dict[str, tuple[Figure | None, ...] | None]
     digits: int = Field(2, ge=0, le=4, description="decimals at least")
     more: tuple[NotesTable, ...] = Field((), description="further tables of the notes")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,16 +11,17 @@ from shortvox.config import Settings
 from shortvox.training.crops import FullUtterance, parse_crop
 
 Branch = Literal["crop", "segments", "aggregate"]
+Weight = Annotated[float, Field(ge=0, le=1000)]  # of a term of the loss
 
 
 class SegmentLossSettings(Settings):
     """Weights of what a step with segments is scored by (METHODS: a, b, c, d), and of the whole crop beside them."""
 
-    aggregate: float | None = Field(None, ge=0, description="CE of the aggregate; null: 1, or 0 where one is picked")
-    segments: float = Field(1.0, ge=0, description="CE of each segment")
-    cosine: float = Field(0.0, ge=0, description="1 - cos of each segment and the aggregate, which is not pulled")
-    kl: float = Field(0.0, ge=0, description="KL of the aggregate's posterior to each segment's")
-    crop: float = Field(0.0, ge=0, description="CE of the whole crop, which the student then hears as well")
+    aggregate: Weight | None = Field(None, description="CE of the aggregate; null: 1, or 0 where one is picked")
+    segments: Weight = Field(1.0, description="CE of each segment")
+    cosine: Weight = Field(0.0, description="1 - cos of each segment and the aggregate, which is not pulled")
+    kl: Weight = Field(0.0, description="KL of the aggregate's posterior to each segment's")
+    crop: Weight = Field(0.0, description="CE of the whole crop, which the student then hears as well")
 
 
 class SegmentSettings(Settings):
@@ -78,9 +79,9 @@ class TeacherSettings(Settings):
     model: Path | None = Field(None, description="model folder; a study fills it in")
     hears: Literal["crop", "segments"] = "crop"
     teaches: tuple[Branch, ...] = Field(("segments",), min_length=1, description="which of the student's embeddings")
-    embedding: float = Field(1.0, ge=0, description="weight of 1 - cos")
-    posterior: float = Field(1.0, ge=0, description="weight of KL (teacher || student) of margin-free posteriors")
-    temperature: float = Field(1.0, gt=0)
+    embedding: Weight = Field(1.0, description="weight of 1 - cos")
+    posterior: Weight = Field(1.0, description="weight of KL (teacher || student) of margin-free posteriors")
+    temperature: float = Field(1.0, ge=0.01, le=100)
     projection: bool = Field(False, description="learn a map to the teacher's space; always so where dimensions differ")
 
     @property

@@ -22,10 +22,10 @@ MOST_EPOCHS = 1e6
 
 class OptimiserSettings(Settings):
     name: Literal["adamw", "adam", "sgd"] = "adamw"
-    lr: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(1e-2, ge=0)
+    lr: float = Field(2e-3, gt=0, le=100)
+    weight_decay: float = Field(1e-2, ge=0, le=10)
     momentum: float = Field(0.9, ge=0, lt=1)
-    clip: float | None = Field(5.0, gt=0, description="largest gradient norm; null for none")
+    clip: float | None = Field(5.0, gt=0, le=1e6, description="largest gradient norm; null for none")
 
 
 class ScheduleSettings(Settings):
@@ -41,9 +41,9 @@ class ScheduleSettings(Settings):
 class ValidationSettings(Settings):
     """Speakers held out from the training speakers: watched during training, calibration fitted on them."""
 
-    speakers: int = Field(0, ge=0, description="how many; 0 switches validation off")
-    every: int = Field(0, ge=0, description="steps between validations; 0: only at the end")
-    utterances: int = Field(8, ge=2, description="at most this many of each speaker")
+    speakers: int = Field(0, ge=0, le=100_000, description="how many; 0 switches validation off")
+    every: int = Field(0, ge=0, le=MOST_STEPS, description="steps between validations; 0: only at the end")
+    utterances: int = Field(8, ge=2, le=10_000, description="at most this many of each speaker")
 
 
 class TransferSettings(Settings):
@@ -56,7 +56,7 @@ class TransferSettings(Settings):
     rows: Literal["model", "centroids"] = Field("model", description="W: the model's, or full-length speaker centroids")
     refresh: Literal["never", "epoch", "ema"] = Field("never", description="how a frozen W follows the student")
     momentum: float = Field(0.99, ge=0, lt=1, description="ema: what W keeps of itself in a step")
-    utterances: int = Field(10, ge=1, description="centroids: at most this many utterances of each speaker")
+    utterances: int = Field(10, ge=1, le=10_000, description="centroids: at most this many utterances of each speaker")
 
     @model_validator(mode="after")
     def _only_frozen_rows_follow(self) -> TransferSettings:
@@ -76,15 +76,19 @@ class TrainSettings(Settings):
     seed: int = Field(0, ge=0, lt=2**31)
     steps: int = Field(1000, ge=1, le=MOST_STEPS)
     epochs: float | None = Field(None, gt=0, le=MOST_EPOCHS, description="instead of steps: passes over the corpus")
-    begin: int = Field(0, ge=0, description="place of the first step in the order of data; a study sets it to go on")
-    batch: int = Field(96, ge=2, description="crops per step over all ranks; speakers, with the balanced sampler")
-    accumulate: int = Field(1, ge=1, description="parts that a rank's share of a step is cut into")
+    begin: int = Field(
+        0, ge=0, le=MOST_STEPS, description="place of the first step in the order of data; a study sets it to go on"
+    )
+    batch: int = Field(
+        96, ge=2, le=65_536, description="crops per step over all ranks; speakers, with the balanced sampler"
+    )
+    accumulate: int = Field(1, ge=1, le=65_536, description="parts that a rank's share of a step is cut into")
     crop: str = Field("2s", description="'2s' fixed, '1-2s' random per batch, 'full' utterances")
     context: Context = Field("crop", description="what the front end hears: the crop, or all of its file")
     segments: SegmentSettings | None = Field(None, description="shorter pieces of the crop to learn from")
     teachers: dict[Annotated[str, Field(pattern=r"^[\w-]{1,40}$")], TeacherSettings] = Field(default_factory=dict)
     sampler: Literal["utterances", "speakers", "balanced"] = "utterances"
-    per_speaker: int = Field(2, ge=2, description="balanced sampler: utterances of each speaker in a batch")
+    per_speaker: int = Field(2, ge=2, le=1000, description="balanced sampler: utterances of each speaker in a batch")
     model: ModelSettings = ModelSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     schedule: ScheduleSettings = ScheduleSettings()
@@ -96,7 +100,7 @@ class TrainSettings(Settings):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     threads: int = Field(0, ge=0, le=1024, description="CPU threads; 0: torch's choice")
     workers: int = Field(0, ge=0, le=256, description="processes that prepare batches")
-    checkpoint_every: int = Field(50, ge=1)
+    checkpoint_every: int = Field(50, ge=1, le=MOST_STEPS)
     tensorboard: bool = False
 
     @model_validator(mode="before")
