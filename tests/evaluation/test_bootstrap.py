@@ -2,18 +2,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shortvox.errors import ScoreError
-from shortvox.evaluation import bootstrap, metrics
+from shortvox.evaluation import bootstrap, ladder, metrics
 from shortvox.evaluation.bootstrap import (
     SpeakerResampling,
     TrialResampling,
     average_over_seeds,
     bootstrap_metrics,
     draw_speakers,
+    enough_draws,
     holm,
     interval,
     p_value,
+    resolution,
 )
 
 
@@ -39,11 +43,9 @@ def synthetic_scores(
 
 def trial_weights(resampling: SpeakerResampling, draw: int) -> np.ndarray:
     """Weight (n,) of every trial in one draw: c_s of a target, c_i c_j of a non-target."""
-    counts = resampling.counts[draw]
-    weights = np.empty(len(resampling.label))
-    weights[resampling.label] = counts[resampling.owner]
-    weights[~resampling.label] = counts[resampling.pairs].prod(axis=0)[resampling.pair]
-    return weights
+    counts = resampling.counts[:, draw].astype(float)
+    first, second = counts[resampling.first], counts[resampling.second]
+    return np.where(resampling.label, first, first * second)
 
 
 @pytest.mark.parametrize(("per_speaker", "decimals"), [(2, 8), (3, 8), (4, 0)])
@@ -54,7 +56,7 @@ def test_weights_equal_a_naive_bootstrap_that_repeats_speakers(per_speaker: int,
     scores = synthetic_scores(rng, positions, label, n_speakers, per_speaker).round(decimals)
     resampling = draw_speakers(first, second, label, draws=40, seed=3)
     drawn = bootstrap_metrics(scores, label, resampling)
-    for draw, counts in enumerate(resampling.counts.astype(int)):
+    for draw, counts in enumerate(resampling.counts.T.astype(int)):
         copies = [speaker for speaker, count in enumerate(counts) for _ in range(count)]
         expanded_scores, expanded_labels = [], []
         for a, copy_a in enumerate(copies):
@@ -91,11 +93,45 @@ def test_whichever_class_is_rarer_the_figures_are_the_same() -> None:
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     positions, first, second, label = all_pairs(5, 3)
     scores = synthetic_scores(np.random.default_rng(2), positions, label, 5, 3)
-    resamplings = draw_speakers(first, second, label, draws=50), TrialResampling(label, draws=50)
-    whole = [bootstrap_metrics(scores, label, resampling)["eer"] for resampling in resamplings]
-    monkeypatch.setattr(bootstrap, "BLOCK", 500)
-    for resampling, expected in zip(resamplings, whole, strict=True):
-        np.testing.assert_array_equal(bootstrap_metrics(scores, label, resampling)["eer"], expected)
+    resampling = draw_speakers(first, second, label, draws=50)
+    whole = bootstrap_metrics(scores, label, resampling)
+    for module, name, value in ((bootstrap, "BLOCK", 500), (ladder, "AT_ONCE", 7), (ladder, "PARTS", 3)):
+        monkeypatch.setattr(module, name, value)
+        for metric, values in bootstrap_metrics(scores, label, resampling).items():
+            np.testing.assert_array_equal(values, whole[metric])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(-9, 9)), min_size=4, max_size=80),
+    st.integers(2, 6),
+    st.integers(0, 2**16),
+)
+def test_draws_are_those_of_the_whole_roc(rows: list[tuple[int, int, int]], parts: int, seed: int) -> None:
+    """Whatever the ladder leaves out: ties, few targets, few non-targets, draws that leave speakers out."""
+    first, second, score = np.array([(0, 0, 1), (3, 4, 0), *rows]).T
+    label, scores = first == second, score.astype(float)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ladder, "PARTS", parts)
+        resampling = draw_speakers(first, second, label, draws=12, seed=seed)
+        drawn = bootstrap_metrics(scores, label, resampling)
+    for draw in range(12):
+        weights = trial_weights(resampling, draw)
+        assert drawn["eer"][draw] == pytest.approx(metrics.eer(scores, label, weights), abs=1e-12)
+        for p in (0.05, 0.01):
+            expected = metrics.min_dcf(scores, label, p, weights)
+            assert drawn[f"min_dcf_{p}"][draw] == pytest.approx(expected, abs=1e-12)
+
+
+def test_weights_too_large_for_single_precision_are_kept_in_double(monkeypatch: pytest.MonkeyPatch) -> None:
+    positions, first, second, label = all_pairs(8, 3)
+    scores = synthetic_scores(np.random.default_rng(3), positions, label, 8, 3)
+    single = draw_speakers(first, second, label, draws=20)
+    monkeypatch.setattr(bootstrap, "EXACT", 400)
+    double = draw_speakers(first, second, label, draws=20)
+    assert (single.counts.dtype, double.counts.dtype) == (np.float32, np.float64)
+    for metric, values in bootstrap_metrics(scores, label, single).items():
+        np.testing.assert_array_equal(values, bootstrap_metrics(scores, label, double)[metric])
 
 
 def test_a_draw_without_one_side_is_drawn_again() -> None:
@@ -107,7 +143,7 @@ def test_a_draw_without_one_side_is_drawn_again() -> None:
         weights = trial_weights(resampling, draw)
         assert weights[label].sum() > 0
         assert weights[~label].sum() > 0
-    assert (resampling.counts.sum(axis=1) == 3).all()
+    assert (resampling.counts.sum(axis=0) == 3).all()
     assert np.isfinite(bootstrap_metrics(np.arange(4.0), label, resampling)["eer"]).all()
 
 
@@ -147,14 +183,29 @@ def test_trial_resampling_agrees_with_repeating_trials() -> None:
     assert drawn.std() == pytest.approx(np.std(naive), rel=0.1)
 
 
+def test_trials_drawn_in_turn_are_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    label = rng.random(300) < 0.3
+    monkeypatch.setattr(ladder, "AT_ONCE", 50)
+    drawn = bootstrap_metrics(rng.normal(size=300) + label, label, TrialResampling(label, draws=100))["eer"]
+    assert (drawn[:50] != drawn[50:]).sum() > 40
+
+
 def test_seeds_are_averaged_and_drawn_again_in_pairs() -> None:
     per_seed = np.array([[0.1] * 4000, [0.2] * 4000, [0.6] * 4000])
     averaged = average_over_seeds(per_seed, seed=1)
     assert averaged.mean() == pytest.approx(0.3, abs=0.01)
-    assert averaged.std() == pytest.approx(np.std([0.1, 0.2, 0.6]) / np.sqrt(3), rel=0.05)
     shifted = average_over_seeds(per_seed - 0.05, seed=1)
     np.testing.assert_allclose(averaged - shifted, 0.05)  # the same seeds for both: their spread cancels
     np.testing.assert_allclose(average_over_seeds(per_seed[:1]), 0.1)
+
+
+@pytest.mark.parametrize("n_seeds", [2, 3, 5])
+def test_the_mean_of_few_trainings_varies_as_it_does_among_trainings(n_seeds: int) -> None:
+    """Trainings with figures of variance 1: their mean varies by 1/n, and so must the mean of seeds drawn again."""
+    figures = np.random.default_rng(0).normal(size=(n_seeds, 3000))
+    drawn = [average_over_seeds(np.repeat(one[:, None], 200, axis=1), seed=n).var() for n, one in enumerate(figures.T)]
+    assert np.mean(drawn) == pytest.approx(1 / n_seeds, rel=0.08)
 
 
 def test_interval_and_p_by_hand() -> None:
@@ -170,6 +221,18 @@ def test_holm_by_hand() -> None:
     assert holm([0.02, 0.5, 0.01, 0.03]) == pytest.approx([0.06, 0.5, 0.04, 0.06])
     assert holm([0.6, 0.7]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_a_family_gets_the_draws_that_its_correction_needs() -> None:
+    for comparisons in (1, 30, 168):
+        draws = enough_draws(comparisons)
+        assert draws >= 20 * comparisons / 0.05
+        floor = p_value(np.ones(draws))
+        assert holm([floor] * comparisons) == pytest.approx([resolution(comparisons, draws)] * comparisons)
+        assert resolution(comparisons, draws) <= 0.005
+    assert enough_draws(0) == enough_draws(1) == 1000
+    assert enough_draws(10**6) == 100_000
+    assert resolution(10**6, 1000) == 1
 
 
 def test_differences_without_cause_are_seldom_significant_and_trials_alone_deceive() -> None:

@@ -157,20 +157,27 @@ def test_comparisons_are_paired_and_adjusted() -> None:
         ("better", "worse", "full"),
         ("same", "worse", "full"),
     ]
-    assert rows[0] == {
-        "a": "better",
-        "b": "same",
-        "length": "full",
+    nothing = {
         "difference": 0.0,
         "interval": [0.0, 0.0],
         "p": 1.0,
         "p_holm": 1.0,
         "significant": False,
         "indicative": False,
+        "resolution": 4 * 2 / 201,
     }
-    differences = grid.eer_draws["better"]["full"] - grid.eer_draws["worse"]["full"]
+    names = {"a": "better", "b": "same", "length": "full", "trainings": 2}
+    assert rows[0] == {**names, **nothing, "min_dcf": {"0.05": nothing}}
+    differences = grid.draws["better"]["full"]["eer"] - grid.draws["worse"]["full"]["eer"]
     assert rows[2]["p"] == p_value(differences) == 2 / 201
     assert rows[2]["interval"] == list(interval(differences))
+    cost = grid.draws["better"]["full"]["min_dcf_0.05"] - grid.draws["worse"]["full"]["min_dcf_0.05"]
+    assert rows[2]["min_dcf"]["0.05"]["interval"] == list(interval(cost))
+    assert rows[2]["min_dcf"]["0.05"]["difference"] == pytest.approx(
+        grid.lengths["better"]["full"]["min_dcf"]["0.05"] - grid.lengths["worse"]["full"]["min_dcf"]["0.05"]
+    )
+    costs = [row["min_dcf"]["0.05"] for row in rows]  # a family of its own
+    assert [row["p_holm"] for row in costs] == holm([row["p"] for row in costs])
     assert rows[2]["difference"] == pytest.approx(
         grid.lengths["better"]["full"]["eer"] - grid.lengths["worse"]["full"]["eer"]
     )

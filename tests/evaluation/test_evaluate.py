@@ -73,7 +73,8 @@ def test_every_key_is_there_for_every_length(results: dict[str, Any]) -> None:
     assert set(results["protocols"]) == {"full-short", "short-short"}
     for name, one in results["protocols"].items():
         assert one["protocol"] == name
-        assert set(one) == {"protocol", "systems", "comparisons", "trials"}
+        assert set(one) == {"protocol", "systems", "comparisons", "bootstrap", "trials"}
+        assert one["bootstrap"] == {"draws": 100, "over": "speakers; one training", "trainings": 1}
         assert set(one["trials"]) == {"note", "n_target", "n_nontarget", "speakers"}
         assert one["systems"]["fitted"]["total_steps"] == 3
         for system in one["systems"].values():
@@ -87,6 +88,17 @@ def test_every_key_is_there_for_every_length(results: dict[str, Any]) -> None:
             ("fitted", "plain", length) for length in ("full", "2", "1")
         ]
         assert all(row["difference"] == 0 and not row["significant"] for row in one["comparisons"])
+
+
+def test_draws_are_as_many_as_the_comparisons_need(model: SpeakerModel, test_set: TestSet) -> None:
+    settings = SETTINGS.model_copy(update={"protocols": ("full-short",), "lengths": ("full", "1"), "draws": None})
+    names = ("a", "b", "c")
+    found = evaluate({name: System((model,)) for name in names}, test_set, settings)
+    assert len(found["comparisons"]) == 6
+    assert found["bootstrap"]["draws"] == 6 * 20 / 0.05
+    assert all(row["resolution"] == pytest.approx(0.005, rel=0.001) for row in found["comparisons"])
+    few = evaluate({name: System((model,)) for name in names}, test_set, settings, pairs=[("a", "b")])
+    assert few["bootstrap"]["draws"] == 1000
 
 
 def test_crop_seeds_count_only_where_crops_are_random(results: dict[str, Any]) -> None:

@@ -118,6 +118,11 @@ def test_invariances(rows: list[tuple[int, bool]]) -> None:
     labels = np.array([label for _, label in rows])
     if labels.all() or not labels.any():
         return
+    even = np.ones(len(scores))  # by the whole ROC; without weights, by the two sides sorted apart
+    assert metrics.eer(scores, labels) == pytest.approx(metrics.eer(scores, labels, even), abs=1e-12)
+    for p in (0.05, 0.01, 0.7):
+        whole = metrics.min_dcf(scores, labels, p, even)
+        assert metrics.min_dcf(scores, labels, p) == pytest.approx(whole, abs=1e-12)
     curved = np.exp(scores / 7)
     for metric in (metrics.eer, metrics.min_dcf, metrics.min_cllr):
         assert metric(curved, labels) == pytest.approx(metric(scores, labels), abs=1e-12)

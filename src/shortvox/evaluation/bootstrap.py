@@ -5,83 +5,89 @@ intervals that are far too narrow. Speakers are drawn with replacement instead; 
 trial of speaker s weighs c_s and a non-target trial of speakers i and j weighs c_i * c_j (the two-sample
 bootstrap of Bolle, Ratha and Pankanti, "Error analysis of pattern recognition systems: the subsets
 bootstrap", 2004). All systems and lengths share one table of counts, and so every difference between them
-is a paired one.
-
-Speed: the ROC turns only at scores of the rarer class. Trials between two such scores are pooled into one
-step, and the weights of all steps in all draws are then one product of a sparse matrix with the weights of
-the speaker pairs.
+is a paired one. How the figures of all draws are found: `ladder.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+import math
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from shortvox.errors import ScoreError
-from shortvox.evaluation.metrics import P_TARGETS, Roc
+from shortvox.evaluation.ladder import figures_of_draws
+from shortvox.evaluation.metrics import P_TARGETS
 from shortvox.scoring.calibration import checked_scores
 
 DRAWS = 1000
+MOST_DRAWS = 100_000
+SIGNIFICANT = 0.05  # the level at which an adjusted p counts
 FEWEST_SPEAKERS = 20  # with fewer, intervals are indicative and nothing is called significant
-BLOCK = 300_000  # weights held at once: small enough for the processor's cache, whatever the trial list
-
-
-Weigher = Callable[[slice], tuple[np.ndarray, np.ndarray]]
-
-
-class Resampling(Protocol):
-    """One way to draw trials again. `width` is how many numbers per draw it handles besides the steps."""
-
-    @property
-    def draws(self) -> int: ...
-
-    @property
-    def width(self) -> int: ...
-
-    def weigher(self, step: np.ndarray, n_steps: int) -> Weigher:
-        """For the step (n,) of each trial: target and non-target weights, each (n_steps, block's draws)."""
+BLOCK = 400_000  # weights held at once: small enough for the processor's cache, whatever the trial list
+AT_LEAST = 32  # draws weighed at once: fewer leave the processor waiting
+EXACT = 2**24  # whole numbers below it are exact in single precision, and so are their sums
 
 
 @dataclass(frozen=True, eq=False)
 class SpeakerResampling:
-    """Counts (draws, speakers) and which of them weigh which trial."""
+    """How often each speaker was drawn: counts (speakers, draws), whole numbers, in a precision that keeps sums exact.
 
-    label: np.ndarray  # (n,) bool
-    owner: np.ndarray  # (targets,) speaker of each target trial
-    pair: np.ndarray  # (non-targets,) speaker pair of each non-target trial
-    pairs: np.ndarray  # (2, n_pairs) the two speakers of each pair
-    counts: np.ndarray  # (draws, speakers) float64, whole numbers
+    `first` and `second` (n,) are the speakers of the two sides of each trial, label (n,) bool.
+    """
+
+    label: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    counts: np.ndarray
 
     @property
     def draws(self) -> int:
-        return len(self.counts)
+        return self.counts.shape[1]
 
     @property
     def n_speakers(self) -> int:
-        return self.counts.shape[1]
+        return self.counts.shape[0]
 
     @property
     def indicative(self) -> bool:
         """Too few speakers to trust an interval or to claim a difference."""
         return self.n_speakers < FEWEST_SPEAKERS
 
-    @property
-    def width(self) -> int:
-        return self.pairs.shape[1]
+    def weights(
+        self, rows: np.ndarray, part: np.ndarray, n_parts: int, draws: np.ndarray, inside: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Weight of the targets and of the non-targets in each part: see `ladder.Resampling`."""
+        label = self.label[rows]
+        target, nontarget = rows[label], rows[~label]
+        counts = self.counts[:, draws]
+        owners = _count_table(part[label], self.first[target], (n_parts, self.n_speakers), counts.dtype)
+        return owners @ counts, self._nontargets(nontarget, part[~label], n_parts, counts)
 
-    def weigher(self, step: np.ndarray, n_steps: int) -> Weigher:
-        targets = _incidence(step[self.label], self.owner, (n_steps, self.n_speakers))
-        nontargets = _incidence(step[~self.label], self.pair, (n_steps, self.width))
-
-        def weigh(block: slice) -> tuple[np.ndarray, np.ndarray]:
-            counts = np.ascontiguousarray(self.counts[block].T)  # (speakers, draws)
-            return targets @ counts, nontargets @ (counts[self.pairs[0]] * counts[self.pairs[1]])
-
-        return weigh
+    def _nontargets(self, rows: np.ndarray, part: np.ndarray, n_parts: int, counts: np.ndarray) -> np.ndarray:
+        """Sum of c_i c_j over the trials of each part, (n_parts, draws)."""
+        found = np.empty((n_parts, counts.shape[1]), counts.dtype)
+        first, second = self.first[rows], self.second[rows]
+        if n_parts * self.n_speakers < len(rows):  # many trials: c' N c of each part, N its trials by pair of speakers
+            pairs = _count_table(
+                part * self.n_speakers + first, second, (n_parts * self.n_speakers, self.n_speakers), counts.dtype
+            )
+            for block in _blocks(counts.shape[1], n_parts * self.n_speakers):
+                drawn = np.ascontiguousarray(counts[:, block])
+                seen = (pairs @ drawn).reshape(n_parts, self.n_speakers, -1)
+                seen *= drawn
+                np.sum(seen, axis=1, out=found[:, block])
+            return found
+        ends = np.searchsorted(part, np.arange(n_parts + 1))
+        together = csr_array((np.ones(len(rows), counts.dtype), np.arange(len(rows)), ends), (n_parts, len(rows)))
+        for block in _blocks(counts.shape[1], len(rows)):
+            drawn = np.ascontiguousarray(counts[:, block])
+            products = drawn[first]
+            products *= drawn[second]
+            found[:, block] = together @ products
+        return found
 
 
 def draw_speakers(
@@ -107,20 +113,19 @@ def draw_speakers(
             f"trial {row + 1}: label {int(label[row])} contradicts its speakers "
             f"{names[first[row]]} and {names[second[row]]}; correct one of them"
         )
-    sides = np.sort(np.stack([first, second])[:, ~label], axis=0)
-    keys, pair = np.unique(sides[0] * len(names) + sides[1], return_inverse=True)
-    pairs = np.stack(np.divmod(keys, len(names)))
-    owner = first[label]
+    first, second = np.minimum(first, second), np.maximum(first, second)
     rng = np.random.default_rng(seed)
-    counts = np.empty((draws, len(names)))
-    todo = np.arange(draws)
     even = np.full(len(names), 1 / len(names))
+    counts = np.zeros((len(names), draws))
+    everything = np.arange(len(label)), np.zeros(len(label), dtype=np.int64), 1
+    totals = np.zeros((2, draws))
+    todo = np.arange(draws)
     while len(todo):
-        counts[todo] = rng.multinomial(len(names), even, size=len(todo))
-        present = counts[todo] > 0
-        usable = [bool(drawn[owner].any() and (drawn[pairs[0]] & drawn[pairs[1]]).any()) for drawn in present]
-        todo = todo[~np.array(usable)]
-    return SpeakerResampling(label, owner, pair, pairs, counts)
+        counts[:, todo] = rng.multinomial(len(names), even, size=len(todo)).T
+        drawn = SpeakerResampling(label, first, second, counts[:, todo])
+        totals[:, todo] = np.concatenate(drawn.weights(*everything, np.arange(len(todo)), None))
+        todo = todo[(totals[:, todo] == 0).any(axis=0)]
+    return SpeakerResampling(label, first, second, counts.astype(np.float32) if totals.max() < EXACT else counts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,48 +138,47 @@ class TrialResampling:
     label: np.ndarray
     draws: int = DRAWS
     seed: int = 0
-    width: int = 1
 
-    def weigher(self, step: np.ndarray, n_steps: int) -> Weigher:
-        # One stream per side, so that the draws do not depend on how they are cut into blocks.
-        streams = np.random.default_rng(self.seed).spawn(2)
-        sides = [np.bincount(step[side], minlength=n_steps) for side in (self.label, ~self.label)]
+    def weights(
+        self, rows: np.ndarray, part: np.ndarray, n_parts: int, draws: np.ndarray, inside: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """How many of those drawn fall into each part: multinomial, and within a part that again."""
+        found = []
+        for number, side in enumerate((self.label, ~self.label)):
+            # A stream of its own for each side of each set of trials and draws, so that none repeats another.
+            rng = np.random.default_rng([self.seed, number, int(rows.min()), len(rows), int(draws[0])])
+            sizes = np.bincount(part[side[rows]], minlength=n_parts)
+            total = np.full(len(draws), sizes.sum()) if inside is None else inside[number].astype(np.int64)
+            share = sizes / max(1, sizes.sum())
+            drawn = rng.multinomial(total, share) if sizes.any() else np.zeros((len(draws), n_parts))
+            found.append(drawn.T.astype(np.float64))
+        return found[0], found[1]
 
-        def weigh(block: slice) -> tuple[np.ndarray, np.ndarray]:
-            size = block.stop - block.start
-            target, nontarget = (
-                rng.multinomial(counts.sum(), counts / counts.sum(), size=size).T.astype(np.float64)
-                for rng, counts in zip(streams, sides, strict=True)
-            )
-            return target, nontarget
 
-        return weigh
-
-
-def bootstrap_metrics(scores: np.ndarray, label: np.ndarray, resampling: Resampling) -> dict[str, np.ndarray]:
+def bootstrap_metrics(
+    scores: np.ndarray, label: np.ndarray, resampling: SpeakerResampling | TrialResampling
+) -> dict[str, np.ndarray]:
     """Every draw's `eer`, `min_dcf_0.05` and `min_dcf_0.01`, each (draws,), from scores and label (n,)."""
     scores, label, _ = checked_scores(scores, label)
-    step, n_steps = _roc_steps(scores, label)
-    weigh = resampling.weigher(step, n_steps)
-    names = ["eer", *(f"min_dcf_{p}" for p in P_TARGETS)]
-    values = {name: np.empty(resampling.draws) for name in names}
-    for block in _blocks(resampling.draws, max(n_steps, resampling.width)):
-        roc = Roc.from_steps(*weigh(block))
-        values["eer"][block] = roc.eer()
-        for p_target in P_TARGETS:
-            values[f"min_dcf_{p_target}"][block] = roc.min_dcf(p_target)
-    return values
+    eer, costs = figures_of_draws(scores, label, resampling, P_TARGETS)
+    return {"eer": eer, **{f"min_dcf_{p}": cost for p, cost in zip(P_TARGETS, costs, strict=True)}}
 
 
 def average_over_seeds(per_seed: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """A metric (seeds, draws) averaged over training seeds within each draw, the seeds drawn too: (draws,).
 
-    Two systems with equally many seeds get the same draw of seeds, so that their difference stays paired.
+    Two systems with equally many seeds get the same draw of seeds, so that their difference stays paired. The mean of n
+    values drawn again varies by (n - 1) / n of what the mean of n trainings does, half of it for two: its deviations
+    are stretched by the root of n / (n - 1). A draw may so leave the range of the metric. One seed says nothing of
+    other trainings.
     """
     n_seeds, draws = per_seed.shape
+    mean = per_seed.mean(axis=0)
+    if n_seeds == 1:
+        return mean
     rng = np.random.default_rng([seed, n_seeds])
     share = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=draws) / n_seeds
-    return np.einsum("ds,sd->d", share, per_seed)
+    return mean + (np.einsum("ds,sd->d", share, per_seed) - mean) * math.sqrt(n_seeds / (n_seeds - 1))
 
 
 def interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:
@@ -198,24 +202,30 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in adjusted]
 
 
-def _roc_steps(scores: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, int]:
-    """Step of each trial (n,) and number of steps: below, at and above each score of the rarer class.
-
-    Between two of those scores only one error rate moves, in a straight line that the ROC keeps without its
-    inner points: neither the crossing of the EER nor the least cost changes.
-    """
-    rarer = label if label.sum() <= len(label) / 2 else ~label
-    turns = np.unique(scores[rarer])
-    step = np.searchsorted(turns, scores, side="left") + np.searchsorted(turns, scores, side="right")
-    return step, 2 * len(turns) + 1
+def resolution(comparisons: int, draws: int) -> float:
+    """The smallest adjusted p that so many draws can give a table of so many comparisons."""
+    return min(1.0, 2 * comparisons / (draws + 1))
 
 
-def _incidence(step: np.ndarray, unit: np.ndarray, shape: tuple[int, int]) -> csr_array:
-    """How many trials each unit (speaker or pair) has in each step."""
-    return csr_array((np.ones(len(step)), (step, unit)), shape=shape)
+def enough_draws(comparisons: int) -> int:
+    """Draws with which a tenth of the level can still be told from nothing, in a table of so many comparisons."""
+    return min(MOST_DRAWS, max(DRAWS, math.ceil(20 * comparisons / SIGNIFICANT)))
 
 
-def _blocks(draws: int, width: int) -> Iterator[slice]:
-    size = max(1, min(draws, BLOCK // width))
-    for start in range(0, draws, size):
-        yield slice(start, min(start + size, draws))
+def over_what(trainings: int) -> str:
+    """What intervals and p values of a table speak for."""
+    return "speakers; one training" if trainings == 1 else f"speakers and {trainings} trainings"
+
+
+def _count_table(
+    row: np.ndarray, column: np.ndarray, shape: tuple[int, int], dtype: np.dtype
+) -> np.ndarray | csr_array:
+    """How many trials each cell has; dense where the cells are few, because a dense product is ten times as fast."""
+    if shape[0] * shape[1] <= 8 * len(row):
+        return np.bincount(row * shape[1] + column, minlength=shape[0] * shape[1]).reshape(shape).astype(dtype)
+    return csr_array((np.ones(len(row), dtype), (row, column)), shape=shape)
+
+
+def _blocks(draws: int, width: int) -> list[slice]:
+    size = min(draws, max(AT_LEAST, BLOCK // max(1, width)))
+    return [slice(start, min(start + size, draws)) for start in range(0, draws, size)]

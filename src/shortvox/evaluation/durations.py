@@ -8,7 +8,7 @@ share one table of bootstrap counts, so that every comparison is paired.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import combinations
@@ -20,6 +20,7 @@ from shortvox.errors import ScoreError
 from shortvox.evaluation import metrics
 from shortvox.evaluation.bootstrap import (
     DRAWS,
+    SIGNIFICANT,
     SpeakerResampling,
     average_over_seeds,
     bootstrap_metrics,
@@ -27,11 +28,12 @@ from shortvox.evaluation.bootstrap import (
     holm,
     interval,
     p_value,
+    resolution,
 )
 from shortvox.evaluation.trials import Trials
 from shortvox.scoring.calibration import Calibration
 
-SIGNIFICANT = 0.05  # the level at which an adjusted p counts
+COMPARED_PRIOR = str(metrics.P_TARGETS[0])  # the minDCF that is compared beside the EER
 
 Grid = tuple[tuple[np.ndarray, ...], ...]  # [training seed][crop seed] -> scores (n_trials,)
 
@@ -106,38 +108,70 @@ class TrialSetup:
 class DurationGrid:
     """Figures and bootstrap draws of every system at every length.
 
-    `lengths[system][length]` is the dict of `results.json`; `eer_draws[system][length]` is (draws,).
+    `lengths[system][length]` is the dict of `results.json`; `draws[system][length][metric]` is (draws,).
     """
 
     lengths: dict[str, dict[str, dict[str, Any]]]
-    eer_draws: dict[str, dict[str, np.ndarray]]
+    draws: dict[str, dict[str, dict[str, np.ndarray]]]
+    n_draws: int
     indicative: bool
 
-    def comparisons(self, pairs: Sequence[tuple[str, str]] | None = None) -> list[dict[str, Any]]:
-        """EER differences a - b of the given (or all) pairs of systems at all lengths they share.
+    @property
+    def trainings(self) -> int:
+        """The fewest training seeds of any system: what an interval or a verdict can speak for at most."""
+        return min(len(figures["seeds"]) for lengths in self.lengths.values() for figures in lengths.values())
 
-        `p` is the raw two-sided p, `p_holm` is adjusted over the whole list. With fewer than 20 speakers
-        the list is indicative and nothing in it is significant.
+    def comparisons(self, pairs: Sequence[tuple[str, str]] | None = None) -> list[dict[str, Any]]:
+        """Differences a - b in EER and minDCF of the given (or all) pairs of systems at all lengths they share.
+
+        `p` is the raw two-sided p, `p_holm` is adjusted over the whole list, for each of the two metrics
+        apart; no adjusted p can be lower than `resolution`. With fewer than 20 speakers the list is indicative and
+        nothing in it is significant.
         """
-        rows: list[dict[str, Any]] = []
-        for a, b in combinations(self.lengths, 2) if pairs is None else pairs:
-            for length in (name for name in self.lengths[a] if name in self.lengths[b]):
-                differences = self.eer_draws[a][length] - self.eer_draws[b][length]
-                rows.append(
-                    {
-                        "a": a,
-                        "b": b,
-                        "length": length,
-                        "difference": self.lengths[a][length]["eer"] - self.lengths[b][length]["eer"],
-                        "interval": list(interval(differences)),
-                        "p": p_value(differences),
-                    }
-                )
-        for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        rows = [
+            {
+                "a": a,
+                "b": b,
+                "length": length,
+                **self._difference(a, b, length, lambda figures: figures["eer"], "eer"),
+                "trainings": min(len(self.lengths[name][length]["seeds"]) for name in (a, b)),
+                "min_dcf": {
+                    COMPARED_PRIOR: self._difference(
+                        a, b, length, lambda figures: figures["min_dcf"][COMPARED_PRIOR], f"min_dcf_{COMPARED_PRIOR}"
+                    )
+                },
+            }
+            for a, b, length in compared(self.lengths, pairs)
+        ]
+        for family in (rows, [row["min_dcf"][COMPARED_PRIOR] for row in rows]):
+            self._adjust(family)
+        return rows
+
+    def _difference(
+        self, a: str, b: str, length: str, figure: Callable[[dict[str, Any]], float], metric: str
+    ) -> dict[str, Any]:
+        drawn = self.draws[a][length][metric] - self.draws[b][length][metric]
+        return {
+            "difference": figure(self.lengths[a][length]) - figure(self.lengths[b][length]),
+            "interval": list(interval(drawn)),
+            "p": p_value(drawn),
+        }
+
+    def _adjust(self, family: Sequence[dict[str, Any]]) -> None:
+        """Holm's correction of comparisons that are read together."""
+        for row, adjusted in zip(family, holm([row["p"] for row in family]), strict=True):
             row["p_holm"] = adjusted
             row["significant"] = bool(adjusted <= SIGNIFICANT and not self.indicative)
             row["indicative"] = self.indicative
-        return rows
+            row["resolution"] = resolution(len(family), self.n_draws)
+
+
+def compared(
+    lengths: Mapping[str, Collection[str]], pairs: Sequence[tuple[str, str]] | None = None
+) -> list[tuple[str, str, str]]:
+    """(a, b, length) of every comparison: the given (or all) pairs of systems at all lengths that both have."""
+    chosen = combinations(lengths, 2) if pairs is None else pairs
+    return [(a, b, length) for a, b in chosen for length in lengths[a] if length in lengths[b]]
 
 
 def duration_grid(
@@ -152,16 +186,15 @@ def duration_grid(
     do not fit the trials or are not finite.
     """
     lengths: dict[str, dict[str, dict[str, Any]]] = {}
-    eer_draws: dict[str, dict[str, np.ndarray]] = {}
+    draws: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     for name, by_length in systems.items():
-        lengths[name], eer_draws[name] = {}, {}
+        lengths[name], draws[name] = {}, {}
         for length, scores in by_length.items():
-            draws = bootstrapped(scores, setup)
-            lengths[name][length] = length_figures(scores, setup, length, draws)
-            eer_draws[name][length] = draws["eer"]
+            draws[name][length] = bootstrapped(scores, setup)
+            lengths[name][length] = length_figures(scores, setup, length, draws[name][length])
             if advance is not None:
                 advance()
-    return DurationGrid(lengths, eer_draws, setup.resampling.indicative)
+    return DurationGrid(lengths, draws, setup.draws, setup.resampling.indicative)
 
 
 def bootstrapped(scores: ScoreSet, setup: TrialSetup) -> dict[str, np.ndarray]:
@@ -191,7 +224,7 @@ def length_figures(
         "min_dcf": means,
         **_calibrated_figures(scores, trials.label),
         "min_cllr": _mean(scores.scores, lambda one: metrics.min_cllr(one, trials.label)),
-        "intervals": {name: list(interval(values)) for name, values in draws.items()},
+        "intervals": {name: list(interval(values.clip(0, 1))) for name, values in draws.items()},
         "indicative": setup.resampling.indicative,
         "n_target": trials.n_target,
         "n_nontarget": trials.n_nontarget,
@@ -235,9 +268,9 @@ def by_column(
 
 
 def _seed_figures(seed: int, crops: tuple[np.ndarray, ...], label: np.ndarray) -> dict[str, Any]:
-    rocs = [metrics.roc(one, label) for one in crops]
-    eers = [float(curve.eer()) for curve in rocs]
-    costs = {str(p): float(np.mean([curve.min_dcf(p) for curve in rocs])) for p in metrics.P_TARGETS}
+    sides = [metrics.Sides.of(one, label) for one in crops]
+    eers = [each.eer() for each in sides]
+    costs = {str(p): float(np.mean([each.min_dcf(p) for each in sides])) for p in metrics.P_TARGETS}
     return {"seed": seed, "eer": float(np.mean(eers)), "min_dcf": costs, "crop_seeds": eers}
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from shortvox.corpora.speech import SpeechData
+from shortvox.evaluation.bootstrap import DRAWS, enough_draws, over_what
 from shortvox.evaluation.calibrate import calibration_for, variant_of
 from shortvox.evaluation.cohort import refuse_overlap
-from shortvox.evaluation.durations import DurationGrid, ScoreSet, TrialSetup, by_column, duration_grid
+from shortvox.evaluation.durations import DurationGrid, ScoreSet, TrialSetup, by_column, compared, duration_grid
 from shortvox.evaluation.protocols import FULL, Protocol, SideCrops, protocol
 from shortvox.evaluation.scorefile import ScoreTable, write_scores
 from shortvox.evaluation.scorer import Scorer, make_scorer
@@ -172,7 +173,7 @@ def _one_protocol(
         both_cropped=how.both_cropped,
         short=test.short(lengths),
         families=test.families,
-        draws=settings.draws,
+        draws=settings.draws or enough_draws(len(compared(scores, pairs))),
         seed=settings.seed,
     )
     with progress_bar(transient=True) as bar:
@@ -183,6 +184,7 @@ def _one_protocol(
         "protocol": how.name,
         "systems": {name: {**known, "lengths": grid.lengths[name]} for name, known in facts.items()},
         "comparisons": grid.comparisons(pairs),
+        "bootstrap": {"draws": setup.draws, "over": over_what(grid.trainings), "trainings": grid.trainings},
         "trials": {
             "note": test.trials.note,
             "n_target": test.trials.n_target,
@@ -192,7 +194,8 @@ def _one_protocol(
     }
     if by is not None:
         values = [utterance.column(by) for utterance in test.data.corpus.utterances]
-        result["by"] = {by: by_column(scores, setup, values)}
+        parts = replace(setup, draws=settings.draws or DRAWS)  # nothing is compared within them
+        result["by"] = {by: by_column(scores, parts, values)}
     return result
 
 

@@ -5,11 +5,16 @@ one sort. Tied scores form one step of the ROC: no threshold lies between equal 
 linear interpolation of the ROC; detection cost as in the NIST evaluations, normalised; Cllr and minCllr
 after Brümmer and du Preez (2006). Every function raises ScoreError when a side is empty or a score is not
 finite.
+
+Without weights, EER and minDCF need no ROC: the two sides sorted apart tell both error rates at any threshold.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
@@ -22,7 +27,7 @@ P_TARGETS = (0.05, 0.01)  # the operating points reported everywhere, the first 
 
 @dataclass(frozen=True, slots=True)
 class Roc:
-    """Error rates while the threshold climbs: (points,) or (points, draws), from accept-all to reject-all.
+    """Error rates (points,) while the threshold climbs, from accept-all to reject-all.
 
     Kept as rates of miss and false alarm (non-decreasing and non-increasing along the first axis).
     """
@@ -32,24 +37,72 @@ class Roc:
 
     @classmethod
     def from_steps(cls, target: np.ndarray, nontarget: np.ndarray) -> Roc:
-        """From the weight of each side at every distinct score, ascending: (steps,) or (steps, draws)."""
-        rejected = [np.cumsum(side, axis=0) for side in (target, nontarget)]
-        start = np.zeros((1, *target.shape[1:]))
-        miss, correct = (np.concatenate([start, cumulated / cumulated[-1]]) for cumulated in rejected)
+        """From the weight of each side at every distinct score, ascending: (steps,)."""
+        rejected = [np.cumsum(side) for side in (target, nontarget)]
+        miss, correct = (np.concatenate([[0.0], cumulated / cumulated[-1]]) for cumulated in rejected)
         return cls(miss, 1 - correct)
 
-    def eer(self) -> np.ndarray:
-        """Where the line through the points crosses miss = false alarm; () or (draws,)."""
-        gap = self.miss - self.false_alarm  # from -1 to 1, non-decreasing
-        after = np.sum(gap < 0, axis=0, keepdims=True)
-        low, high = (np.take_along_axis(gap, index, axis=0) for index in (after - 1, after))
-        before, behind = (np.take_along_axis(self.miss, index, axis=0) for index in (after - 1, after))
-        return (before + (behind - before) * (low / (low - high)))[0]
+    def eer(self) -> float:
+        """Where the line through the points (points,) crosses miss = false alarm."""
+        after = int(np.sum(self.miss < self.false_alarm))  # the gap grows from -1 to 1
+        return float(crossing(*self.miss[after - 1 : after + 1], *self.false_alarm[after - 1 : after + 1]))
 
-    def min_dcf(self, p_target: float) -> np.ndarray:
-        """Least detection cost over thresholds, over that of the better blind decision; () or (draws,)."""
+    def min_dcf(self, p_target: float) -> float:
+        """Least detection cost over thresholds, over that of the better blind decision."""
         cost = p_target * self.miss + (1 - p_target) * self.false_alarm
-        return cost.min(axis=0) / min(p_target, 1 - p_target)
+        return float(cost.min()) / min(p_target, 1 - p_target)
+
+
+def crossing(miss: Any, miss_after: Any, false_alarm: Any, false_alarm_after: Any) -> Any:
+    """Error rate where the line between two neighbouring points of a ROC crosses miss = false alarm."""
+    low, high = miss - false_alarm, miss_after - false_alarm_after
+    return miss + (miss_after - miss) * (low / (low - high))
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """The scores of targets and of non-targets, each ascending."""
+
+    target: np.ndarray
+    nontarget: np.ndarray
+
+    @classmethod
+    def of(cls, scores: np.ndarray, labels: np.ndarray) -> Sides:
+        scores, labels, _ = checked_scores(scores, labels)
+        return cls(np.sort(scores[labels]), np.sort(scores[~labels]))
+
+    def eer(self) -> float:
+        """Equal error rate: bisection for the first threshold at which misses are no longer the fewer."""
+        sizes = len(self.target), len(self.nontarget)
+
+        def rejected(threshold: float) -> tuple[int, int]:
+            return int(np.searchsorted(self.target, threshold)), int(np.searchsorted(self.nontarget, threshold))
+
+        def gap(threshold: float) -> int:  # in whole numbers: miss - false alarm, times both sizes
+            misses, correct = rejected(threshold)
+            return misses * sizes[1] - (sizes[1] - correct) * sizes[0]
+
+        thresholds = [np.inf]
+        for side in (self.target, self.nontarget):
+            first = bisect_left(range(len(side)), 0, key=lambda i, side=side: gap(side[i]))  # type: ignore[misc]
+            thresholds += side[first : first + 1].tolist()
+        after = rejected(min(thresholds))
+        last = max(side[count - 1] for side, count in zip((self.target, self.nontarget), after, strict=True) if count)
+        points = rejected(last), after
+        miss, miss_after = (misses / sizes[0] for misses, _ in points)
+        false_alarm, false_alarm_after = (1 - correct / sizes[1] for _, correct in points)
+        return float(crossing(miss, miss_after, false_alarm, false_alarm_after))
+
+    def min_dcf(self, p_target: float) -> float:
+        """Least normalised detection cost. The best threshold is a target's score, or rejects everything."""
+        miss = np.arange(len(self.target)) * (p_target / len(self.target))  # too much for all but the first of a tie
+        false_alarm = self._accepted * ((1 - p_target) / len(self.nontarget))
+        return min(float((miss + false_alarm).min()), p_target) / min(p_target, 1 - p_target)
+
+    @cached_property
+    def _accepted(self) -> np.ndarray:
+        """Non-targets at or above each target's score."""
+        return len(self.nontarget) - np.searchsorted(self.nontarget, self.target)
 
 
 def roc(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> Roc:
@@ -64,13 +117,14 @@ def roc(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = Non
 
 def eer(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Equal error rate, a fraction: the ROC, linearly interpolated, at miss = false alarm."""
-    return float(roc(scores, labels, weights).eer())
+    return Sides.of(scores, labels).eer() if weights is None else roc(scores, labels, weights).eer()
 
 
 def min_dcf(scores: np.ndarray, labels: np.ndarray, p_target: float = 0.05, weights: np.ndarray | None = None) -> float:
     """Minimum detection cost, C_miss = C_fa = 1, normalised by min(p, 1 - p): never above 1."""
     _check_prior(p_target)
-    return float(roc(scores, labels, weights).min_dcf(p_target))
+    curve = Sides.of(scores, labels) if weights is None else roc(scores, labels, weights)
+    return curve.min_dcf(p_target)
 
 
 def act_dcf(llrs: np.ndarray, labels: np.ndarray, p_target: float = 0.05, weights: np.ndarray | None = None) -> float:

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from shortvox.config import Settings
+from shortvox.evaluation.bootstrap import MOST_DRAWS
 from shortvox.evaluation.hearing import EmbeddingSettings
 from shortvox.evaluation.protocols import FULL, parse_lengths, protocol
 from shortvox.frontend.frontend import Cmn, Vad
@@ -93,7 +94,9 @@ class TestSettings(Settings):
     max_nontarget: int = Field(40_000, ge=1, le=100_000_000)
     same_gender: bool = False
     band_limited: bool = False
-    draws: int = Field(1000, ge=100, le=100_000)
+    draws: int | None = Field(
+        None, ge=100, le=MOST_DRAWS, description="bootstrap draws; null: as many as the comparisons need"
+    )
     seed: int = Field(0, ge=0, lt=2**31)
     scoring: ScoringSettings = ScoringSettings()
 

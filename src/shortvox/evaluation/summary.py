@@ -12,7 +12,7 @@ from shortvox.evaluation import metrics
 from shortvox.evaluation.bootstrap import (
     DRAWS,
     FEWEST_SPEAKERS,
-    Resampling,
+    SpeakerResampling,
     TrialResampling,
     bootstrap_metrics,
     draw_speakers,
@@ -63,7 +63,7 @@ def score_figures(
 
 def _resampling(
     table: ScoreTable, speakers: Mapping[str, str] | None, draws: int, seed: int
-) -> tuple[Resampling, list[str]]:
+) -> tuple[SpeakerResampling | TrialResampling, list[str]]:
     if speakers is None:
         return TrialResampling(table.label, draws, seed), [NO_SPEAKERS]
     for row, names in enumerate(zip(table.enrol, table.test, strict=True), start=1):

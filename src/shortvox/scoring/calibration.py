@@ -23,14 +23,15 @@ RIDGE = 1e-6  # on the slope for standardised scores: without it, separable scor
 def checked_scores(
     scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scores (n,) float64, labels (n,) bool and weights (n,) float64 (ones where None), fit to be measured.
+    """Scores (n,) float64, labels (n,) bool and weights (n,) float64 (ones, read-only, where None), fit to be measured.
 
     Raises ScoreError for a non-finite score, a negative or non-finite weight, arrays of different lengths,
     or a side (target, non-target) without any weight.
     """
     scores = np.asarray(scores, dtype=np.float64)
     labels = np.asarray(labels, dtype=bool)
-    weights = np.ones(scores.shape) if weights is None else np.asarray(weights, dtype=np.float64)
+    alike = weights is None
+    weights = np.broadcast_to(1.0, scores.shape) if weights is None else np.asarray(weights, dtype=np.float64)
     if scores.ndim != 1 or scores.shape != labels.shape or scores.shape != weights.shape:
         raise ScoreError(
             f"scores {scores.shape}, labels {labels.shape} and weights {weights.shape} must be "
@@ -40,10 +41,10 @@ def checked_scores(
     if not finite.all():
         row = int(np.argmin(finite))
         raise ScoreError(f"score {row + 1} of {len(scores)} is {scores[row]}; each must be a finite number")
-    if not (np.isfinite(weights).all() and (weights >= 0).all()):
+    if not alike and not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise ScoreError("a trial weight is negative or not finite; weights must be zero or more")
     for side, name in ((labels, "target"), (~labels, "non-target")):
-        if not weights[side].any():
+        if not (side if alike else weights[side]).any():
             raise ScoreError(f"no {name} trials among {len(scores)}; a figure needs targets and non-targets")
     return scores, labels, weights
 
