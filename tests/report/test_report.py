@@ -110,6 +110,21 @@ def test_every_system_length_and_figure_is_there(page: str) -> None:
     assert results["command"] in text and results["notes_table"]["about"] in text
 
 
+def test_unequal_steps_are_said_wherever_a_system_is_judged_by_its_figures() -> None:
+    """In the table, in the costs, in the findings and in the terminal."""
+    results = sample.two_protocols()
+    fewer = Page(render(results)).text.count("fewer steps")
+    assert fewer > 2
+    for found in results["protocols"].values():
+        found["systems"]["teacher"]["fewer_steps"] = False
+        found["systems"]["teacher"]["more_steps"] = True
+    text = Page(render(results)).text
+    assert "fewer steps" not in text
+    assert text.count("more steps") == fewer
+    assert "More training steps than the others: teacher. A lower error there says nothing" in text
+    assert "(more steps)" in printed(results)
+
+
 def test_charts_have_alternative_text_and_follow_the_scheme(page: str) -> None:
     charts = [attributes for tag, attributes in Page(page).tags if tag == "svg"]
     assert len(charts) >= 2 * (1 + 8 + 3 + 1 + 1 + 1) + 3

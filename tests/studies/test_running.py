@@ -31,7 +31,7 @@ STUDY = {
         "checkpoint_every": 1,
     },
     "systems": {
-        "teacher": {"steps": "T", "crop": "0.5s", "fewer_steps": True},
+        "teacher": {"steps": "T", "crop": "0.5s"},
         "trained": {"start": "teacher", "steps": "S", "crop": "0.3s"},
         "frozen": {"start": "teacher", "steps": "S", "crop": "0.3s", "head": "frozen"},
         "scratch": {"steps": "T+S", "crop": "0.3s"},

@@ -67,7 +67,10 @@ def test_the_frozen_head_study_compares_at_equal_steps() -> None:
     totals = {name: study.total_steps(name) for name in study.settings.systems if name != "teacher"}
     assert set(totals.values()) == {1350}
     assert study.total_steps("teacher") == 900
-    assert study.settings.systems["teacher"].fewer_steps
+    assert {name: study.fewer_or_more(name) for name in study.settings.systems} == {
+        **dict.fromkeys(study.settings.systems),
+        "teacher": "fewer",
+    }
     assert study.training("frozen-fc", 0).transfer.head == "frozen"
     assert study.training("from-teacher", 0).transfer.head == "trained"
     (listed,) = (entry for entry in list_studies() if entry["name"] == "frozen-fc")
@@ -78,7 +81,7 @@ def test_the_frozen_head_study_compares_at_equal_steps() -> None:
 def test_the_systems_of_a_small_study_have_equal_steps(name: str) -> None:
     study = load_study(name, preset="small")
     exempt = {"aam-200f-long", "aam-200f-long-tta"}
-    exempt |= {system for system, own in study.settings.systems.items() if own.fewer_steps}
+    exempt |= {system for system in study.settings.systems if study.fewer_or_more(system) == "fewer"}
     assert len({study.total_steps(system) for system in study.settings.systems if system not in exempt}) == 1
 
 
@@ -123,6 +126,19 @@ def test_epochs_are_steps_once_the_corpus_is_known(tmp_path: Path) -> None:
     other = load_study(write(tmp_path, **EPOCHS), changes={"T": 7, "systems.longer.epochs": 1})
     assert (other.steps("teacher"), other.on(50).steps("longer")) == (7, 13)
     assert load_study(write(tmp_path, **EPOCHS), changes={"T.epochs": 2}).on(96).steps("pairs") == 8
+
+
+def test_systems_with_other_steps_than_most_are_told(tmp_path: Path) -> None:
+    def told(**steps: int) -> list[str | None]:
+        systems = {name: {"steps": number, "crop": "1s"} for name, number in steps.items()}
+        study = load_study(write(tmp_path, systems={**systems, "a-tta": {"of": "a"}}))
+        assert study.fewer_or_more("a-tta") == study.fewer_or_more("a")
+        return [study.fewer_or_more(name) for name in systems]
+
+    assert told(a=5, b=5, c=5) == [None, None, None]
+    assert told(a=5, b=4, c=5, d=6) == [None, "fewer", None, "more"]
+    assert told(a=4, b=6) == ["fewer", None]
+    assert told(a=4, b=6, c=6, d=4, e=9) == ["fewer", None, None, "fewer", "more"]
 
 
 def test_presets_and_changes(tmp_path: Path) -> None:

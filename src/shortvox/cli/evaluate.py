@@ -188,6 +188,7 @@ def _system(model: SpeakerModel, folder: Path) -> System:
             "wall_seconds": known.get("wall_seconds"),
             "wrapped_files": known.get("wrapped"),
             "fewer_steps": False,
+            "more_steps": False,
             "parameters": parameter_count(model.backbone),
             "head_drift_degrees": None,
             "head_drift_seeds": None,

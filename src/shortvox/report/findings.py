@@ -54,6 +54,11 @@ def at_a_glance(views: Sequence[View]) -> list[str]:
             f"Fewer training steps than the others: {_names(fewer)}. A higher error there says nothing "
             "about the method."
         )
+    more = [name for name in views[0].systems if views[0].system(name).get("more_steps")]
+    if more:
+        points.append(
+            f"More training steps than the others: {_names(more)}. A lower error there says nothing about the method."
+        )
     short = {length for view in views for length in view.lengths if view.short_fraction(length) > SHORT_LIMIT}
     if short:
         ordered = sorted(short, key=lambda length: -(finite_length(length) or 0.0))

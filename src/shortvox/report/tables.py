@@ -19,6 +19,7 @@ from shortvox.report.views import (
     percent,
 )
 
+STEPS = {"fewer_steps": "fewer steps", "more_steps": "more steps"}  # what stands beside a system's name
 Measured = Mapping[str, Any]  # one entry of a system's "lengths"
 
 
@@ -89,7 +90,7 @@ def grid(
             name,
             position,
             tuple(cell(name, length) for length in view.lengths),
-            ("fewer steps",) if view.system(name).get("fewer_steps") else (),
+            tuple(tag for key, tag in STEPS.items() if view.system(name).get(key)),
         )
         for position, name in enumerate(view.systems)
     )

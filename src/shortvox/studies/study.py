@@ -31,7 +31,6 @@ class SystemSettings(Settings):
     crop: str | None = None
     head: Literal["trained", "frozen"] = "trained"
     teachers: dict[str, str] = Field(default_factory=dict, description="teachers by name: the systems they are")
-    fewer_steps: bool = Field(False, description="shown, but trained for fewer steps than the rest")
     set: dict[str, Any] = Field(default_factory=dict, description="further training settings, dotted keys")
     of: str | None = Field(None, description="the system whose models this one tests; it trains nothing")
     scoring: dict[str, Any] = Field(default_factory=dict, description="changes of test.scoring, dotted keys")
@@ -191,6 +190,13 @@ class Study:
         trained = self.trained(system)
         start = self.settings.systems[trained].start
         return self.steps(trained) + (self.total_steps(start) if start else 0)
+
+    def fewer_or_more(self, system: str) -> Literal["fewer", "more"] | None:
+        """Which a system's steps in all are beside the number that most systems have, the larger of equally many."""
+        totals = [self.total_steps(name) for name in self.order()]
+        usual = max(totals, key=lambda steps: (totals.count(steps), steps))
+        own = self.total_steps(system)
+        return None if own == usual else "fewer" if own < usual else "more"
 
     def trained(self, system: str) -> str:
         """The system whose training gives the models that `system` tests: itself, or what `of` names."""
