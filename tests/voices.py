@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import soundfile
 from scipy import signal
 
 from shortvox.corpora.corpus import Corpus, load_corpus, write_manifest
+from shortvox.corpora.store import AudioStore
 from shortvox.corpora.utterance import Utterance
 
 RATE = 16000
@@ -41,3 +43,19 @@ def make_voices(folder: Path, *, speakers: int = 6, each: int = 4) -> Corpus:
             utterances.append(Utterance(f"v{speaker}-{number}", f"v{speaker}", path, session=f"day{number % 2}"))
     write_manifest(folder, utterances)
     return load_corpus(folder)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A store whose speech has pauses, at another share in each utterance."""
+
+    store: AudioStore
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return self.store.lengths
+
+    def read(self, position: int, start: int = 0, samples: int | None = None) -> np.ndarray:
+        waveform = self.store.read(position, start, samples)
+        quiet = np.arange(start, start + len(waveform)) // 1600 % (2 + position % 3) == 0
+        return np.where(quiet, np.float32(1e-3), np.float32(1)) * waveform

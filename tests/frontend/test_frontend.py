@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +13,13 @@ from torch import Tensor
 
 from shortvox.config import parse
 from shortvox.corpora.speech import SpeechData
-from shortvox.corpora.store import AudioStore
 from shortvox.frontend.fbank import Fbank, frame_bounds, frame_count, whole_windows
 from shortvox.frontend.frontend import FrontEnd, FrontEndSettings
 from shortvox.frontend.masking import pack_left
 from shortvox.frontend.vad import detector
 from shortvox.training.settings import TrainSettings
 from shortvox.training.trainer import train
-from voices import voice
+from voices import Broken, voice
 
 VADS = ("sre16-v2", "sre16-v1")
 every_vad = pytest.mark.parametrize("vad", VADS)
@@ -150,22 +148,6 @@ def test_packing_keeps_the_order(rows: list[list[bool]]) -> None:
     for row in range(len(rows)):
         assert torch.equal(packed[row, : int(counts[row])], features[row][kept[row]])
         assert not packed[row, int(counts[row]) :].any()
-
-
-@dataclass(frozen=True)
-class Broken:
-    """A store whose speech has pauses, at another share in each utterance."""
-
-    store: AudioStore
-
-    @property
-    def lengths(self) -> np.ndarray:
-        return self.store.lengths
-
-    def read(self, position: int, start: int = 0, samples: int | None = None) -> np.ndarray:
-        waveform = self.store.read(position, start, samples)
-        quiet = np.arange(start, start + len(waveform)) // 1600 % (2 + position % 3) == 0
-        return np.where(quiet, np.float32(1e-3), np.float32(1)) * waveform
 
 
 @pytest.mark.parametrize("crop", ["80f", "full"])

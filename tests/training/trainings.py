@@ -18,6 +18,9 @@ from shortvox.models.speaker_model import SpeakerModel
 from shortvox.training.settings import TrainSettings
 from shortvox.training.trainer import OnStep, train
 
+sys.path.append(str(Path(__file__).parents[1]))  # as pytest does, where this is a script
+from voices import Broken
+
 PLAIN: dict[str, Any] = {
     "steps": 6,
     "batch": 4,
@@ -77,19 +80,25 @@ def stopper(step: int, rank: int) -> OnStep | None:
     return lambda done, steps, status: signal.raise_signal(signal.SIGTERM) if done == step else None
 
 
+def work(job: dict[str, Any], data: SpeechData) -> None:
+    """One training from `{settings, out, init?, broken?, port?, kill?, stop?}`; `broken` speech has pauses."""
+    os.environ["MASTER_PORT"] = str(job.get("port", 0))
+    on_step = None
+    if "kill" in job:
+        on_step = killer(job["kill"], signal.SIGKILL)
+    if "stop" in job:
+        on_step = stopper(job["stop"], rank=0)
+    if job.get("broken"):
+        data = SpeechData(data.corpus, Broken(data.store))
+    run(job["settings"], data, Path(job["out"]), init=Path(job["init"]) if "init" in job else None, on_step=on_step)
+
+
 def main() -> None:
-    """`trainings.py CORPUS JOBS`: JOBS is JSON, a list of {settings, out, init?, port?, kill?, stop?}."""
+    """`trainings.py CORPUS JOBS`: JOBS is a list in JSON."""
     data = SpeechData.open(load_corpus(Path(sys.argv[1])))
     for job in json.loads(sys.argv[2]):
-        os.environ["MASTER_PORT"] = str(job.get("port", 0))
-        on_step = None
-        if "kill" in job:
-            on_step = killer(job["kill"], signal.SIGKILL)
-        if "stop" in job:
-            on_step = stopper(job["stop"], rank=0)
-        init = Path(job["init"]) if "init" in job else None
         try:
-            run(job["settings"], data, Path(job["out"]), init=init, on_step=on_step)
+            work(job, data)
         except KeyboardInterrupt:
             print("interrupted", flush=True)
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from shortvox.errors import ConfigError
 
@@ -27,6 +29,15 @@ class Placement:
         """Whether this rank writes checkpoints, models and messages."""
         return self.rank == 0
 
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """`module` as it learns here: on several ranks, its gradients are the mean over them."""
+        if self.ranks == 1:
+            return module
+        for parameter in module.parameters():
+            if parameter.requires_grad:
+                parameter.register_hook(_contiguous)
+        return DistributedDataParallel(module)
+
     def total(self, *figures: float) -> list[float]:
         """Each figure summed over all ranks."""
         if self.ranks == 1:
@@ -34,6 +45,11 @@ class Placement:
         sums = torch.tensor(figures, dtype=torch.float64, device=self.device)
         dist.all_reduce(sums)
         return sums.tolist()
+
+
+def _contiguous(gradient: Tensor) -> Tensor:
+    """`gradient` with the strides of its shape: where a size is 1, a backend may give any, and DDP warns of others."""
+    return gradient.flatten().view(gradient.shape)
 
 
 def leads() -> bool:

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from shortvox.config import read_yaml, write_yaml
@@ -106,7 +105,7 @@ def _run(
     latest = load_latest(out / "checkpoints")
     if latest is not None:
         done = restore(latest, learning, optimiser, average)
-    parallel = DistributedDataParallel(learner) if place.ranks > 1 else learner
+    parallel = place.wrap(learner)
     rows = FOLLOWING[settings.transfer.refresh](model, data, settings)
     batches = TrainingBatches(data.corpus, data.store, settings, model.speakers, rank=place.rank, ranks=place.ranks)
     tracker = Tracker(out, enabled=settings.tensorboard and place.leads, done=done.step)
