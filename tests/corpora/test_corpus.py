@@ -82,6 +82,7 @@ def manifest(folder: Path, text: str | bytes) -> Path:
         ('utterance,speaker,path\na,s,"a\nb.wav"\n', r"row 2: column path: 'a\nb.wav' holds a control character"),
         ("utterance,speaker,path\na,s,\x1b]0;x\x07.wav\n", r"row 2: column path: '\x1b]0;x\x07.wav' holds a control"),
         ("utterance,speaker,path\na\x85b,s,a.wav\n", r"row 2: column utterance: 'a\x85b' holds a control"),
+        (f"utterance,speaker,path\na,s,{'x/' * 2049}a.wav\n", "row 2: column path: longer than 4096 bytes"),
         ("utterance,speaker,path\na,s,../a.wav\n", "row 2: column path: '../a.wav' leaves the corpus folder"),
         ("utterance,speaker,path\na,s,audio/../../a.wav\n", "row 2: column path"),
         ("utterance,speaker,path\na,s,/etc/passwd\n", "row 2: column path: '/etc/passwd' leaves"),

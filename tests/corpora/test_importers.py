@@ -59,7 +59,7 @@ def test_a_voxceleb_recording_in_two_formats_is_one_utterance(tmp_path: Path) ->
     imported = import_corpus("voxceleb", source, tmp_path / "out")
     assert [u.id for u in imported.corpus.utterances] == [f"{n}.wav" for n in names] + ["id00012/b/00003.m4a"]
     assert imported.passed_over == tuple(f"dev/{n}" for name in names for n in (f"aac/{name}.m4a", f"wav/{name}.mp3"))
-    assert list(imported.reasons) == ["audio files hold a recording in another format"]
+    assert list(imported.reasons) == ["audio files that hold a recording in another format"]
     write_tones(source / "test/wav" / f"{names[0]}.wav", seconds=0.5)
     with pytest.raises(CorpusError, match=r"id00012/a/00001\.wav exists twice"):
         import_corpus("voxceleb", source, tmp_path / "again")
@@ -146,12 +146,12 @@ def test_what_kaldi_tables_name_and_nothing_uses_is_told(tmp_path: Path) -> None
     write_tones(tmp_path / "data" / "a.wav")
     source = kaldi(tmp_path / "data", wav_scp="u1 a.wav\n")
     imported = import_corpus("kaldi", source, tmp_path / "whole")
-    assert imported.reasons == {"utterances of utt2spk are not in wav.scp": ("u2",)} and len(imported.corpus) == 1
+    assert imported.reasons == {"utterances of utt2spk that are not in wav.scp": ("u2",)} and len(imported.corpus) == 1
     (source / "wav.scp").write_text("u2 a.wav\nu3 a.wav\n")
     (source / "segments").write_text("u1 u2 0 1\n")
     assert import_corpus("kaldi", source, tmp_path / "pieces").reasons == {
-        "utterances of utt2spk are not in segments": ("u2",),
-        "recordings of wav.scp are in no segment": ("u3",),
+        "utterances of utt2spk that are not in segments": ("u2",),
+        "recordings of wav.scp that are in no segment": ("u3",),
     }
 
 

@@ -35,7 +35,7 @@ def import_(
     """Write a manifest for recordings in a known layout; the recordings stay where they are."""
     imported = import_corpus(layout, source, out)
     for why, names in imported.reasons.items():
-        _list(f"passed over, because {why}", names)
+        _list(f"passed over ({why})", names)
     _list("cannot be opened (`shortvox corpus check` says why)", imported.unreadable)
     facts = {
         "manifest": str(imported.corpus.root / "manifest.csv"),

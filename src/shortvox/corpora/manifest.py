@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,7 @@ NAMES = ("utterance", "speaker")  # they stand in lists, one a line or parted by
 STANDARD = ("utterance", "speaker", "session", "path", "duration", "gender")
 PIECE = ("start", "channel")  # which part of the recording; written only where some utterance needs it
 KNOWN = (*STANDARD, *PIECE)
+LONGEST_PATH = 4096  # bytes
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -149,6 +151,8 @@ def _parse(folder: Path, cell: Mapping[str, str]) -> Utterance | tuple[str, str]
     for name in NAMES:
         if cell[name] != cell[name].strip():
             return "malformed row", f"column {name}: {cell[name]!r} begins or ends with a space; remove it"
+    if len(os.fsencode(cell["path"])) > LONGEST_PATH:
+        return "malformed row", f"column path: longer than {LONGEST_PATH} bytes, which no file system takes"
     if _leaves(cell["path"]):
         return "path outside", (
             f"column path: {cell['path']!r} leaves the corpus folder; use a path relative to the manifest, without '..'"

@@ -80,7 +80,8 @@ def _parse_rows(path: Path) -> Iterator[tuple[int, bool, tuple[str, str]]]:
         )
         if mark not in labels:
             raise CorpusError(
-                f"{path}: row {number}: label {mark!r} in column {3 if kaldi else 1}; expected {' or '.join(labels)}"
+                f"{path}: row {number}: label {mark!r} in column {3 if kaldi else 1}; expected {' or '.join(labels)} "
+                "(`1 enrol test`, `enrol test target`)"
             )
         yield number, labels[mark], names
 

@@ -47,8 +47,8 @@ def read(source: Path) -> Layout:
         )
     root = Path(os.path.commonpath([u.path.parent for u in utterances])) if utterances else source
     passed_over = {
-        f"utterances of utt2spk are not in {listed.name}": [name for name in speakers if name not in named],
-        "recordings of wav.scp are in no segment": [name for name in recordings if name not in used],
+        f"utterances of utt2spk that are not in {listed.name}": [name for name in speakers if name not in named],
+        "recordings of wav.scp that are in no segment": [name for name in recordings if name not in used],
     }
     return Layout(root, tuple(utterances), passed_over, pieces)
 

@@ -24,8 +24,8 @@ class Layout:
     pieces: Mapping[str, str] = field(default_factory=dict)
 
 
-MISFITS = "audio files do not fit the layout"
-HIDDEN = "names begin with a dot"
+MISFITS = "audio files that do not fit the layout"
+HIDDEN = "names that begin with a dot"
 
 Reader = Callable[[Path], Layout]
 

@@ -16,7 +16,7 @@ from shortvox.corpora.importers.layout import HIDDEN, MISFITS, Layout, gender_le
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError
 
-OTHER_FORMAT = "audio files hold a recording in another format"
+OTHER_FORMAT = "audio files that hold a recording in another format"
 _SPEAKER = re.compile(r"id\d{5}")
 
 
