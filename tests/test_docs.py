@@ -13,7 +13,7 @@ import pytest
 import typer
 import yaml
 
-from shortvox.cli.main import app
+from shortvox.cli.verbs import app
 from shortvox.evaluation.settings import TestSettings
 from shortvox.studies.catalogue import list_studies
 from shortvox.training.branches import SegmentSettings, TeacherSettings

@@ -1,6 +1,12 @@
-"""What the user can put right. Everything else is a bug and ends with exit code 1."""
+"""What the user can put right. Everything else is a bug and ends with exit code 1.
+
+Most of it is a ShortvoxError, which knows the file and the remedy. What the machine lacks can show anywhere;
+`in_one_line` tells it from a bug.
+"""
 
 from __future__ import annotations
+
+import os
 
 
 class ShortvoxError(Exception):
@@ -25,3 +31,31 @@ class ModelError(ShortvoxError):
 
 class ScoreError(ShortvoxError):
     """A score file or trial list from which no figure can be computed."""
+
+
+class ReaderGone(Exception):
+    """Whoever read stdout reads no more, as `head` does."""
+
+
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # in what torch says
+
+
+def in_one_line(error: BaseException) -> str | None:
+    """What a user's mistake or the machine's lack of something is told as; None for a bug."""
+    if isinstance(error, ShortvoxError):
+        return str(error)
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NO_MEMORY)
+    ):
+        return f"out of memory ({str(error) or 'no more to be had'}); lower the batch, the lengths or the jobs"
+    if isinstance(error, RecursionError):
+        return "the input is nested too deeply"
+    if isinstance(error, UnicodeError):
+        return f"text that cannot be written or read as it is ({error})"
+    if isinstance(error, OSError):
+        names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+        reason = error.strerror or str(error)
+        return f"{' -> '.join(names)}: cannot be used ({reason})" if names else f"the system refuses: {reason}"
+    if isinstance(error, ImportError):
+        return f"shortvox cannot be loaded ({error}); free some memory, or install it again"
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -18,6 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from shortvox.printing import plain, printable
+
 LOG_SECONDS = 30.0  # between two lines, where stderr is no terminal
 
 console = Console(stderr=True)
@@ -31,20 +34,23 @@ class Bars(Progress):
         self._logged = time.monotonic()
         super().__init__(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", style="dim"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=console,
             transient=transient,
             disable=not shown or self._logs,
         )
 
+    def add_task(self, description: str, *arguments: Any, **fields: Any) -> TaskID:
+        return super().add_task(printable(description), *arguments, **_printable_note(fields))
+
     def update(self, task_id: TaskID, **changes: Any) -> None:
-        super().update(task_id, **changes)
+        super().update(task_id, **_printable_note(changes))
         self._log()
 
     def advance(self, task_id: TaskID, advance: float = 1) -> None:
@@ -55,6 +61,10 @@ class Bars(Progress):
         if self._logs and time.monotonic() - self._logged >= LOG_SECONDS:
             self._logged = time.monotonic()
             note("; ".join(_in_words(task) for task in self.tasks if not task.finished) or "finishing")
+
+
+def _printable_note(fields: dict[str, Any]) -> dict[str, Any]:
+    return fields | {"note": printable(fields["note"])} if "note" in fields else fields
 
 
 def _in_words(task: Task) -> str:
@@ -72,4 +82,5 @@ def progress_bar(*, transient: bool = False, shown: bool = True) -> Bars:
 
 def note(message: str) -> None:
     """One line for the person who watches."""
-    console.print(message, highlight=False, markup=False, soft_wrap=True)
+    with contextlib.suppress(OSError):  # nobody can be told
+        console.print(plain(message), highlight=False, soft_wrap=True)

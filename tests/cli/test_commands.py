@@ -18,6 +18,7 @@ import pytest
 import soundfile
 
 from shortvox import progress
+from shortvox.cli import verbs
 from shortvox.cli.main import run
 from shortvox.corpora.corpus import Corpus
 from shortvox.errors import ShortvoxError
@@ -65,7 +66,7 @@ def test_exit_codes(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
         def fail(**options: object) -> None:
             raise error
 
-        monkeypatch.setattr(sys.modules["shortvox.cli.main"], "app", fail)
+        monkeypatch.setattr(verbs, "app", fail)
         return run([])
 
     assert ends_with(ShortvoxError("a mistake")) == 2

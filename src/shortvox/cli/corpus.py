@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from shortvox.cli.options import AsJson
@@ -18,6 +16,7 @@ from shortvox.corpora.importers import IMPORTERS, import_corpus
 from shortvox.corpora.split import hold_out, read_speakers, split_speakers, write_split
 from shortvox.corpora.stats import corpus_stats
 from shortvox.corpora.store import open_store
+from shortvox.printing import plain, show, show_json, show_table
 from shortvox.progress import note
 
 app = typer.Typer(no_args_is_help=True, help="Import, check, describe and split corpora.")
@@ -60,7 +59,7 @@ def check(
     report = check_corpus(corpus, splits=split or (), min_seconds=min_seconds)
     if as_json:
         findings = [asdict(finding) for finding in report.findings]
-        _print_json(
+        show_json(
             {
                 "manifest": str(report.manifest),
                 "utterances": report.utterances,
@@ -85,9 +84,9 @@ def stats(
     loaded = load_corpora(corpus)
     figures = corpus_stats(loaded, open_store(loaded))
     if as_json:
-        _print_json(figures)
+        show_json(figures)
     else:
-        Console().print(_table(figures))
+        show_table(_table(figures))
 
 
 @app.command()
@@ -110,7 +109,7 @@ def split(
     _show(
         facts,
         as_json,
-        "{train[corpus]}: {train[speakers]} speakers, {train[utterances]} utterances\n"
+        "{train[corpus]}: {train[speakers]} speakers, {train[utterances]} utterances",
         "{test[corpus]}: {test[speakers]} speakers, {test[utterances]} utterances",
     )
 
@@ -125,32 +124,29 @@ def _list(what: str, names: tuple[str, ...]) -> None:
         note(f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{more}")
 
 
-def _show(facts: dict[str, Any], as_json: bool, line: str) -> None:
+def _show(facts: dict[str, Any], as_json: bool, *lines: str) -> None:
     if as_json:
-        _print_json(facts)
-    else:
-        print(line.format(**facts))
-
-
-def _print_json(content: dict[str, Any]) -> None:
-    print(json.dumps(content, ensure_ascii=False, allow_nan=False))
+        show_json(facts)
+        return
+    for line in lines:
+        show(line.format(**facts))
 
 
 def _print_report(report: Report) -> None:
     for finding in report.findings:
-        print(f"row {finding.row}: {finding.kind}: {finding.message}")
+        show(f"row {finding.row}: {finding.kind}: {finding.message}")
     found = ", ".join(f"{count} {kind}" for kind, count in report.counts.items()) or "nothing wrong"
-    print(f"{report.manifest}: {report.utterances} utterances of {report.speakers} speakers: {found}")
+    show(f"{report.manifest}: {report.utterances} utterances of {report.speakers} speakers: {found}")
 
 
 def _table(figures: dict[str, Any]) -> Table:
     title = "{corpus}: {speakers} speakers, {utterances} utterances, {hours:.2f} h".format(**figures)
-    table = Table(title=title, show_header=False)
+    table = Table(title=plain(title), show_header=False)
     table.add_row(
         "sessions", f"{figures['sessions']} ({figures['speakers_with_several_sessions']} speakers have several)"
     )
     table.add_row("speakers with one utterance", str(figures["speakers_with_one_utterance"]))
-    table.add_row("gender", _joined(figures["gender"]))
+    table.add_row("gender", plain(_joined(figures["gender"])))
     table.add_row("duration, s", _joined(figures["seconds"]))
     table.add_row("utterances per speaker", _joined(figures["utterances_per_speaker"]))
     table.add_row(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +20,6 @@ from shortvox.cli.options import (
     Set,
     audio_cache,
     command_line,
-    table_console,
 )
 from shortvox.config import nearest_name, override_all, parse, parse_assignments
 from shortvox.corpora.corpus import load_corpora
@@ -42,6 +40,7 @@ from shortvox.models import parameter_count
 from shortvox.models.embedding import embed_crops, whole
 from shortvox.models.folder import load_model, read_history
 from shortvox.models.speaker_model import SpeakerModel
+from shortvox.printing import show_json, show_table
 from shortvox.progress import note, progress_bar
 from shortvox.report.render import write_report
 from shortvox.report.terminal import results_table
@@ -121,9 +120,9 @@ def evaluate(
     write_report(results, out / "report.html")
     note(f"results.json and report.html written to {out}")
     if as_json:
-        print(json.dumps(results, allow_nan=False))
+        show_json(results)
     else:
-        table_console().print(results_table(results))
+        show_table(results_table(results))
 
 
 def embed(
@@ -154,7 +153,7 @@ def embed(
     write_atomic(out, lambda handle: pq.write_table(table, handle))
     note(f"{len(crops)} embeddings of {vectors.shape[1]} dimensions written to {out}")
     if as_json:
-        print(json.dumps({"embeddings": str(out), "utterances": len(crops), "dim": int(vectors.shape[1])}))
+        show_json({"embeddings": str(out), "utterances": len(crops), "dim": int(vectors.shape[1])})
 
 
 def _check_cohort(settings: TestSettings, cohort: list[Path] | None) -> None:

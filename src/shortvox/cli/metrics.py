@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from shortvox.cli.options import AsJson
@@ -15,6 +13,7 @@ from shortvox.errors import ScoreError
 from shortvox.evaluation.bootstrap import DRAWS
 from shortvox.evaluation.scorefile import ScoreTable, read_scores, read_speakers
 from shortvox.evaluation.summary import score_figures
+from shortvox.printing import plain, show_json, show_table
 from shortvox.progress import note
 
 
@@ -40,15 +39,15 @@ def metrics(
     for warning in figures["warnings"]:
         note(f"warning: {warning}")
     if as_json:
-        print(json.dumps(figures, allow_nan=False))
+        show_json(figures)
     else:
-        Console().print(_as_table(figures, scores.name))
+        show_table(_as_table(figures, scores.name))
 
 
 def _as_table(figures: dict[str, Any], title: str) -> Table:
     table = Table(
-        title=f"{title}: {figures['n_target']} targets, {figures['n_nontarget']} non-targets",
-        caption=f"95 % intervals: bootstrap over {figures['resampled']}",
+        title=plain(f"{title}: {figures['n_target']} targets, {figures['n_nontarget']} non-targets"),
+        caption=plain(f"95 % intervals: bootstrap over {figures['resampled']}"),
     )
     for column in ("metric", "value", "95 % interval"):
         table.add_column(column, justify="left" if column == "metric" else "right")

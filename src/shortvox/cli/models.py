@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from rich.table import Table
 
-from shortvox.cli.options import AsJson, table_console
+from shortvox.cli.options import AsJson
 from shortvox.models import backbone, blueprint, parameter_count
+from shortvox.printing import show_json, show_table
 
 
 def models(as_json: AsJson = False) -> None:
@@ -23,11 +22,11 @@ def models(as_json: AsJson = False) -> None:
         for name, network in made.items()
     }
     if as_json:
-        print(json.dumps({"models": rows}))
+        show_json({"models": rows})
         return
     table = Table()
     for title in ("backbone", "parameters", "embedding", "bands", "about"):
         table.add_column(title, justify="right" if title in ("parameters", "embedding", "bands") else "left")
     for name, row in rows.items():
         table.add_row(name, f"{row['parameters']:,}", str(row["dim"]), str(row["bands"]), str(row["about"]))
-    table_console().print(table)
+    show_table(table)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 Corpora = Annotated[list[Path], typer.Option("--corpus", help="Corpus folder; may be given several times.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout and nothing else there.")]
@@ -31,11 +30,6 @@ def audio_cache(cache: Path | None, default: Path | None) -> Path | None:
     if cache is None:
         return default
     return None if str(cache) == "none" else cache
-
-
-def table_console() -> Console:
-    """Where tables go: the terminal as wide as it is, a file or pipe wide enough for the widest table."""
-    return Console(width=None if sys.stdout.isatty() else 120)
 
 
 def command_line() -> str:

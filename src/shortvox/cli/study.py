@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +9,11 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from shortvox.cli.options import AsJson, Cache, Set, audio_cache, command_line, table_console
+from shortvox.cli.options import AsJson, Cache, Set, audio_cache, command_line
 from shortvox.config import parse_assignments
 from shortvox.demo.voices import prepare_demo_voices
 from shortvox.errors import ConfigError
+from shortvox.printing import show_json, show_table
 from shortvox.progress import note
 from shortvox.report.terminal import results_table
 from shortvox.studies.catalogue import list_studies, load_study
@@ -104,23 +104,23 @@ def demo(
 
 def _show(results: dict[str, Any], out: Path, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(results, allow_nan=False))
+        show_json(results)
     else:
-        table_console().print(results_table(results))
+        show_table(results_table(results))
     note(f"report: {out / 'report.html'}; figures: {out / 'results.json'}")
 
 
 def _list(as_json: bool) -> None:
     studies = list_studies()
     if as_json:
-        print(json.dumps({"studies": studies}))
+        show_json({"studies": studies})
         return
     table = Table()
     for title in ("study", "about", "systems", "presets"):
         table.add_column(title, no_wrap=title == "study")
     for entry in studies:
         table.add_row(entry["name"], entry["title"], str(len(entry["systems"])), ", ".join(entry["presets"]))
-    table_console().print(table)
+    show_table(table)
     note("shortvox study list --json gives the question and the systems of each")
 
 

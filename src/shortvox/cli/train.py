@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from shortvox.corpora.corpus import load_corpora
 from shortvox.corpora.speech import SpeechData
 from shortvox.files import ensure_writable
 from shortvox.models.folder import load_model, read_history
+from shortvox.printing import show_json
 from shortvox.progress import note, progress_bar
 from shortvox.studies.training import train_and_calibrate
 from shortvox.training.distributed import leads
@@ -56,14 +56,5 @@ def train(
     history = read_history(out)
     note(f"model written to {out}; {history['wrapped']} crops came from files shorter than the crop and were wrapped")
     if as_json:
-        print(
-            json.dumps(
-                {
-                    "model": str(out),
-                    **{
-                        k: history[k]
-                        for k in ("step", "seconds_heard", "wall_seconds", "wrapped", "loss", "validation")
-                    },
-                }
-            )
-        )
+        facts = ("step", "seconds_heard", "wall_seconds", "wrapped", "loss", "validation")
+        show_json({"model": str(out), **{fact: history[fact] for fact in facts}})

@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from shortvox.printing import plain
 from shortvox.report.tables import Cell, eer_grid
 from shortvox.report.views import MISSING, length_label, views_of
 
@@ -36,9 +37,9 @@ def results_table(results: Mapping[str, Any]) -> Table:
                 Text(block.columns[by_length[length]].short, style="yellow") if length in by_length else Text("")
                 for length in lengths
             ]
-            table.add_row(Text(view.label, style="bold"), *shorts)
+            table.add_row(plain(view.label, "bold"), *shorts)
         for row in block.rows:
-            name = Text(row.label)
+            name = plain(row.label)
             for tag in row.tags:
                 name.append(f" ({tag})", style="dim")
             table.add_row(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -29,6 +30,7 @@ from shortvox.studies.results import study_results
 from shortvox.studies.step import Step, is_done, run_step, step_key
 from shortvox.studies.study import Study
 from shortvox.training.branches import TeacherSettings
+from shortvox.training.interrupt import Interruptible
 
 PATIENCE = 60.0  # seconds that a worker has to write its checkpoint when asked to stop
 
@@ -161,10 +163,8 @@ def train_all(steps: Sequence[Step], *, jobs: int) -> None:
             while waiting or running:
                 for step in _ready(waiting, running, jobs):
                     waiting.remove(step)
-                    process: BaseProcess = context.Process(target=run_step, args=(step, messages), daemon=False)
-                    process.start()
-                    running[_name(step)] = process
                     watch.start(step)
+                    _start(context.Process(target=run_step, args=(step, messages)), _name(step), running)
                 watch.hear(messages)
                 for name, process in list(running.items()):
                     if not process.is_alive():
@@ -230,17 +230,34 @@ def _ready(waiting: Sequence[Step], running: Mapping[str, BaseProcess], jobs: in
     return able[: max(0, free)]
 
 
+def _start(process: BaseProcess, name: str, running: dict[str, BaseProcess]) -> None:
+    """Start a worker that leaves Ctrl-C to this process from its first moment, or it would print a traceback where it
+    imports. A signal to this process waits until the worker can be stopped with the others."""
+    with Interruptible() as interrupt:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited
+        try:
+            process.start()
+            running[name] = process
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if interrupt.requested:
+        raise KeyboardInterrupt
+
+
 def _stop(running: Mapping[str, BaseProcess]) -> None:
-    """Ask the workers to write a checkpoint and end; wait for them."""
+    """Ask the workers to write a checkpoint and end; wait for them, but not if interrupted once more."""
     if running:
         note("stopping: waiting for the trainings to write their checkpoints; the same command continues from there")
     for process in running.values():
         process.terminate()
     deadline = time.monotonic() + PATIENCE
-    for process in running.values():
-        process.join(max(0.0, deadline - time.monotonic()))
-        if process.is_alive():
-            process.kill()
+    try:
+        for process in running.values():
+            process.join(max(0.0, deadline - time.monotonic()))
+    finally:
+        for process in running.values():
+            if process.is_alive():
+                process.kill()
 
 
 def _name(step: Step) -> str:

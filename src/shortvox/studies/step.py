@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from shortvox.config import parse
-from shortvox.errors import ShortvoxError
+from shortvox.errors import in_one_line
 from shortvox.evaluation.scorer import make_scorer
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.files import write_json
@@ -113,9 +113,8 @@ def run_step(step: Step, messages: Queue[tuple[str, int, Any]]) -> None:
         messages.put((name, -1, "done"))
     except KeyboardInterrupt:
         messages.put((name, -1, "interrupted"))
-    except ShortvoxError as error:
-        messages.put((name, -1, f"failed: {error}"))
     except Exception as error:
-        messages.put((name, -1, f"bug: {type(error).__name__}: {error}"))
+        told = in_one_line(error)
+        messages.put((name, -1, f"bug: {type(error).__name__}: {error}" if told is None else f"failed: {told}"))
         if os.environ.get("SHORTVOX_DEBUG"):
             raise

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM between two steps instead of inside one."""
+"""Ctrl-C, SIGTERM and SIGHUP between two steps instead of inside one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Interruptible:
-    """While entered, the first SIGINT or SIGTERM sets `requested`; a second one interrupts at once."""
+    """While entered, the first SIGINT, SIGTERM or SIGHUP sets `requested`; a second one interrupts at once."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -17,7 +17,7 @@ class Interruptible:
 
     def __enter__(self) -> Interruptible:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 if signal.getsignal(number) is not signal.SIG_IGN:  # a worker leaves Ctrl-C to its parent
                     self._previous[number] = signal.signal(number, self._hear)
         return self
