@@ -38,7 +38,8 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise ShortvoxError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another output folder or free some space"
+            f"{shown(path)}: cannot be written ({error.strerror or error}); "
+            "choose another output folder or free some space"
         ) from error
     finally:
         if temporary is not None:
@@ -130,7 +131,7 @@ def ensure_writable(folder: Path) -> Path:
         probe.unlink()
     except OSError as error:
         raise ShortvoxError(
-            f"{folder}: output folder cannot be written ({error.strerror or error}); choose another"
+            f"{shown(folder)}: output folder cannot be written ({error.strerror or error}); choose another"
         ) from error
     remove_leftovers(folder)
     return folder

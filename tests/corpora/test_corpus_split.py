@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recordings import make_corpus
+from recordings import make_corpus, write_tones
 
 from shortvox.corpora.audio import read_audio
-from shortvox.corpora.corpus import Corpus, load_corpora, load_corpus
+from shortvox.corpora.corpus import Corpus, load_corpora, load_corpus, write_manifest
 from shortvox.corpora.split import hold_out, read_speakers, split_speakers, write_split
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError, ShortvoxError
@@ -119,3 +119,13 @@ def test_a_split_is_both_sides_or_nothing(tmp_path: Path) -> None:
     with pytest.raises(ShortvoxError, match="cannot be written"):
         write_split(tmp_path / "deep" / ("x" * 300), *sides)
     assert not (tmp_path / "deep").exists()
+
+
+def test_lists_keep_what_other_readers_take_for_a_line_end(tmp_path: Path) -> None:
+    names = ["a\u2028b", "c\u2029d", "e\u00a0f", "g"]
+    recording = write_tones(tmp_path / "a.wav", seconds=0.5)
+    write_manifest(tmp_path, [Utterance(f"u-{name}", name, recording) for name in names])
+    _, test = write_split(tmp_path / "out", *split_speakers(load_corpus(tmp_path), names[:3]))
+    assert set(read_speakers(tmp_path / "out" / "test_speakers.txt")) == set(test.speakers) == set(names[:3])
+    listed = read_speakers(tmp_path / "out" / "train_speakers.txt")
+    assert split_speakers(load_corpus(tmp_path), listed)[1].speakers == ("g",)

@@ -104,22 +104,25 @@ class _Names:
 
     def find(self, name: str) -> int:
         """Position of the utterance. Raises LookupError, which says why, for a name that fits none or several."""
-        plain = PurePosixPath(name).as_posix()  # `./a//b` is `a/b`
-        known = [
-            each for each in (name, plain, _without_suffix(name), _without_suffix(plain)) if each in self._positions
-        ]
-        if known:
-            position = self._positions[known[0]]
-        elif plain.startswith("/"):
-            real = os.path.realpath(plain)
-            position = self._recordings.get(real, self._recordings.get(_without_suffix(real), -1))
-        else:
-            position = -1
+        if name not in self._positions:
+            self._positions[name] = self._look_up(name)
+        position = self._positions[name]
         if position is None:
             raise LookupError(f"utterance {name!r} fits several in {self._corpus.root}")
-        if position < 0:
-            raise LookupError(f"utterance {name!r} is not in {self._corpus.root}")
         return position
+
+    def _look_up(self, name: str) -> int | None:
+        """By a name written otherwise: another suffix, or `./a//b` for `a/b`, or an absolute path."""
+        plain = PurePosixPath(name).as_posix()
+        for each in (plain, _without_suffix(name), _without_suffix(plain)):
+            if each in self._positions:
+                return self._positions[each]
+        if plain.startswith("/"):
+            real = os.path.realpath(plain)
+            for each in (real, _without_suffix(real)):
+                if each in self._recordings:
+                    return self._recordings[each]
+        raise LookupError(f"utterance {name!r} is not in {self._corpus.root}")
 
     @cached_property
     def _recordings(self) -> dict[str, int | None]:
