@@ -10,8 +10,7 @@ import json
 import sys
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from shortvox.errors import ReaderGone, ShortvoxError
@@ -41,8 +40,8 @@ def show_json(content: Any) -> None:
     _write(json.dumps(content, allow_nan=False) + "\n")
 
 
-def show_table(table: Table) -> None:
-    """A table whose cells with data are `plain`: as wide as the terminal, or wide enough for the widest table."""
+def show_table(table: RenderableType) -> None:
+    """A table, or several, whose cells with data are `plain`: as wide as the terminal, or wide enough for the widest table."""
     console = Console(width=None if sys.stdout is not None and sys.stdout.isatty() else WIDE)
     with console.capture() as captured:
         console.print(table)

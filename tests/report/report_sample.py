@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,24 @@ def det_curve(eer: float) -> list[list[float]]:
     return [[float(a), float(m)] for a, m in zip(alarms, misses, strict=True)]
 
 
+DRAWS = 67_200
+
+
+def compared(difference: float, half: float, n: int, speakers: int) -> dict[str, Any]:
+    """One of `n` comparisons, corrected as if all had the same p."""
+    p = max(2 / (DRAWS + 1), float(2 * norm.sf(abs(difference) / (half / 1.96))))
+    adjusted = min(1.0, n * p)
+    return {
+        "difference": difference,
+        "interval": [difference - half, difference + half],
+        "p": p,
+        "p_holm": adjusted,
+        "significant": adjusted < 0.05 and speakers >= 20,
+        "indicative": speakers < 20,
+        "resolution": n * 2 / (DRAWS + 1),
+    }
+
+
 def measured(rng: np.random.Generator, name: str, length: str, harder: float, speakers: int) -> dict[str, Any]:
     seeds = [float(BASE[length] * harder * FACTOR[name] * rng.normal(1, 0.03) / 100) for _ in range(3)]
     eer = float(np.mean(seeds))
@@ -48,7 +67,12 @@ def measured(rng: np.random.Generator, name: str, length: str, harder: float, sp
         "short_fraction": short,
         "long_only": {"eer": eer * 0.93 if short < 0.3 else None, "n_target": 900, "n_nontarget": 22000},
         "seeds": [
-            {"seed": seed, "eer": value, "min_dcf": {"0.05": 4.4 * value}, "crop_seeds": []}
+            {
+                "seed": seed,
+                "eer": value,
+                "min_dcf": {"0.05": 4.4 * value},
+                "crop_seeds": [value] if harder == 1 or length == "full" else [0.9 * value, value, 1.1 * value],
+            }
             for seed, value in enumerate(seeds)
         ],
         "spread_degrees": float(18 + 260 * eer * FACTOR[name] ** 0.5),
@@ -83,28 +107,25 @@ def protocol(seed: int, harder: float, speakers: int) -> dict[str, Any]:
             "lengths": {length: measured(rng, name, length, harder, speakers) for length in LENGTHS},
         }
     comparisons = []
-    for place, a in enumerate(SYSTEMS):
-        for b in SYSTEMS[place + 1 :]:
-            for length in LENGTHS:
-                difference = systems[a]["lengths"][length]["eer"] - systems[b]["lengths"][length]["eer"]
-                half = 0.010
-                p = float(2 * norm.sf(abs(difference) / (half / 1.96)))
-                comparisons.append(
-                    {
-                        "a": a,
-                        "b": b,
-                        "length": length,
-                        "difference": difference,
-                        "interval": [difference - half, difference + half],
-                        "p": p,
-                        "p_holm": min(1.0, 6 * p),
-                        "significant": 6 * p < 0.05 and speakers >= 20,
-                        "indicative": speakers < 20,
-                    }
-                )
+    names = [(a, b, length) for a, b in combinations(SYSTEMS, 2) for length in LENGTHS]
+    for a, b, length in names:
+        at = systems[a]["lengths"][length], systems[b]["lengths"][length]
+        comparisons.append(
+            {
+                "a": a,
+                "b": b,
+                "length": length,
+                **compared(at[0]["eer"] - at[1]["eer"], 0.010, len(names), speakers),
+                "trainings": 3,
+                "min_dcf": {
+                    "0.05": compared(at[0]["min_dcf"]["0.05"] - at[1]["min_dcf"]["0.05"], 0.04, len(names), speakers)
+                },
+            }
+        )
     return {
         "systems": systems,
         "comparisons": comparisons,
+        "bootstrap": {"draws": DRAWS, "over": "speakers and 3 trainings", "trainings": 3},
         "trials": {
             "note": "All ordered pairs across sessions; non-targets capped with seed 0.",
             "n_target": 1520,

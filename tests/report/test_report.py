@@ -18,7 +18,7 @@ from shortvox.errors import ShortvoxError
 from shortvox.report.figures import spread_out
 from shortvox.report.findings import at_a_glance, lead
 from shortvox.report.render import render, write_report
-from shortvox.report.tables import difference_grid, eer_grid, notes_grid
+from shortvox.report.tables import comparison_rows, difference_grid, eer_grid, notes_grid
 from shortvox.report.terminal import results_table
 from shortvox.report.views import headline_pair, number, p_value, views_of
 
@@ -397,6 +397,73 @@ def test_labels_are_pushed_apart_and_keep_their_order() -> None:
     gaps = [high - low for low, high in itertools.pairwise(placed)]
     assert min(gaps) >= 12.0 - 1e-9
     assert placed[-1] == 50.0 and sum(placed[:3]) / 3 == pytest.approx(10.5)
+
+
+def with_one_training(results: dict[str, Any]) -> dict[str, Any]:
+    for system in results["systems"].values():
+        for figures in system["lengths"].values():
+            figures["seeds"] = figures["seeds"][:1]
+    for row in results["comparisons"]:
+        row["trainings"] = 1
+    return results
+
+
+def test_a_verdict_says_what_it_rests_on() -> None:
+    results = sample.small()
+    page, (view,) = Page(render(results)).text, views_of(results)
+    assert "A verdict holds over speakers and 3 trainings ." in page and "one training" not in page
+    assert "over speakers and 3 trainings" in lead([view])[0] and "and 3 trainings" in at_a_glance([view])[-1]
+    assert "over speakers and 3 trainings" in printed(results)
+    results = with_one_training(results)
+    page, (view,) = Page(render(results)).text, views_of(results)
+    assert "A verdict holds over speakers; one training : how far" in page and "3 trainings" not in page
+    assert "(over speakers; one training)" in lead([view])[0] and "; one training)" in at_a_glance([view])[-1]
+    assert "over speakers; one training" in printed(results)
+
+
+def test_a_p_at_the_floor_of_the_draws_is_not_given_as_a_figure() -> None:
+    results = sample.small()
+    row = results["comparisons"][0]
+    floor = 2 / (sample.DRAWS + 1)
+    row |= {"p": floor, "p_holm": 168 * floor, "resolution": 168 * floor}
+    row["min_dcf"]["0.05"] |= {"p": floor * 3, "p_holm": 0.02}
+    (view,) = views_of(results)
+    assert view.holm_p(row) == "< 0.005"
+    rows, costs = comparison_rows(view), comparison_rows(view, cost=True)
+    assert (rows[0]["p"], rows[0]["p_holm"]) == ("< 0.00003", "< 0.005")
+    assert (costs[0]["p"], costs[0]["p_holm"]) == ("< 0.001", "0.020")
+    assert "p < 0.005" in printed(results) and "< 0.005" in Page(render(results)).text
+    old = {**results, "bootstrap": None, "settings": {"test": {"draws": 1999}}}  # results that recorded no resolution
+    found = {"p_holm": 0.002 * len(results["comparisons"]) / 2}
+    assert views_of(old)[0].holm_p(found) == "< 0.002"
+    assert [p_value(1.0, 1.0), p_value(0.5, 0.5), p_value(0.00444, 0.00444)] == ["1.000", "< 0.5", "< 0.0045"]
+
+
+def test_costs_are_compared_beside_error_rates() -> None:
+    results = sample.two_protocols()
+    view = views_of(results)[1]
+    rates, costs = difference_grid(view), difference_grid(view, cost=True)
+    assert [row.label for row in rates.rows] == [row.label for row in costs.rows]
+    found = view.comparison("frozen-fc", "from-teacher", "1", cost=True)
+    expected = view.at("frozen-fc", "1")["min_dcf"]["0.05"] - view.at("from-teacher", "1")["min_dcf"]["0.05"]
+    assert found is not None and found["difference"] == pytest.approx(expected)  # recorded the other way round
+    assert costs.rows[0].cells[-1].value == f"{expected:+.3f}".replace("-", "−")
+    page = Page(render(results)).text
+    assert "minDCF (p = 0.05), all pairs, Short × short" in page and "in minDCF at 1 s" in page
+    text = printed(results)
+    assert "difference in minDCF" in text and costs.rows[0].cells[-1].value in text
+    assert "16 more pairs in the report" not in text and "32 more pairs in the report" in text
+
+
+def test_random_crops_show_their_range() -> None:
+    first, second = views_of(sample.two_protocols())
+    assert first.crop_range("teacher", "1") is None and second.crop_range("teacher", "full") is None
+    eer = second.eer("teacher", "1")
+    assert eer is not None and second.crop_range("teacher", "1") == pytest.approx((0.9 * eer, 1.1 * eer))
+    words = f"crops {90 * eer:.1f}–{110 * eer:.1f}"
+    results = sample.two_protocols()
+    assert words in Page(render(results)).text and words in printed(results)
+    assert "random places" in printed(results) and "random places" not in printed(sample.one_protocol())
 
 
 def printed(results: dict[str, Any]) -> str:

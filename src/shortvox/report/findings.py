@@ -14,7 +14,7 @@ from shortvox.report.views import (
     headline_pair,
     length_label,
     number,
-    p_value,
+    over,
     pair,
     percent,
 )
@@ -88,9 +88,16 @@ def _answer(view: View) -> tuple[str, str] | None:
     interval = pair(compared.get("interval"))
     if interval is not None:
         figures += f" (95\u00a0% interval {number(interval[0], 2, 100)} to {number(interval[1], 2, 100)}"
-        adjusted = p_value(compared.get("p_holm"))
+        adjusted = view.holm_p(compared)
         known = finite(compared.get("p_holm")) is not None
         figures += f", Holm-adjusted p {adjusted if adjusted[0] == '<' else '= ' + adjusted})" if known else ")"
+    cost = view.comparison(a, b, length, cost=True)
+    if cost is not None and finite(cost.get("difference")) is not None:
+        adjusted = view.holm_p(cost)
+        figures += (
+            f". In minDCF they differ by {number(cost['difference'], 3, signed=True)}"
+            f" (Holm-adjusted p {adjusted if adjusted[0] == '<' else '= ' + adjusted})"
+        )
     return _verdict(view, a, b, length, compared), figures + "."
 
 
@@ -106,13 +113,14 @@ def _verdict(view: View, a: str, b: str, length: str, compared: Mapping[str, Any
             f"{choice} came out {way} in equal error rate {at}{{where}}, but with {who} test speakers this is "
             "indicative, and no significance is claimed."
         )
+    rests_on = over(compared.get("trainings") or view.trainings)
     if compared.get("significant"):
         change = "fewer" if compared["difference"] < 0 else "more"
-        return f"{choice} gives significantly {change} errors {at}{{where}}."
+        return f"{choice} gives significantly {change} errors {at}{{where}} ({rests_on})."
     if view.undecidable:
         return _undecidable(view)
     return (
-        f"{choice} makes no significant difference {at}{{where}}: the test shows neither that one is "
+        f"{choice} makes no significant difference {at}{{where}} ({rests_on}): the test shows neither that one is "
         "better nor that the two are equal."
     )
 
@@ -120,7 +128,7 @@ def _verdict(view: View, a: str, b: str, length: str, compared: Mapping[str, Any
 def _undecidable(view: View) -> str:
     return (
         f"Too many comparisons ({len(view.comparisons)}) for {view.draws} draws to call any difference significant; "
-        "raise test.draws or name fewer pairs."
+        "leave test.draws out, which draws enough, or name fewer pairs."
     )
 
 
@@ -156,9 +164,11 @@ def _counts(view: View) -> list[str]:
     if view.undecidable:
         return [f"{view.label}: {_undecidable(view)}"]
     found = sum(bool(item.get("significant")) for item in compared)
+    costs = [item for item in view.cost_comparisons if item.get("length") == view.shortest]
+    also = f" in EER, {sum(bool(item.get('significant')) for item in costs)} in minDCF" if costs else ""
     return [
-        f"{view.label}: {found} of {len(compared)} pairs of systems differ significantly at "
-        f"{length_label(view.shortest)}."
+        f"{view.label}: {found} of {len(compared)} pairs of systems differ significantly{also} at "
+        f"{length_label(view.shortest)} ({over(view.trainings)})."
     ]
 
 

@@ -21,6 +21,8 @@ from shortvox.report.views import (
     finite,
     length_label,
     number,
+    over,
+    p_value,
     percent,
     views_of,
 )
@@ -71,6 +73,9 @@ def render(results: Mapping[str, Any]) -> str:
         charts=charts(views),
         costs=costs(views[0]) if views else [],
         shared=lambda key: shared_value(results, views, key),
+        over=over(min((view.trainings for view in views if view.trainings), default=None)),
+        crops=any(view.crop_range(name, length) for view in views for name in view.systems for length in view.lengths),
+        least=lambda resolution: p_value(resolution, resolution).removeprefix("< "),
         ways=scoring.ways(views),
         within_crops=scoring.within_crops(views),
         settings=as_yaml(results.get("settings")),
@@ -105,8 +110,20 @@ def blocks(views: tuple[View, ...]) -> list[dict[str, Any]]:
         {
             "view": view,
             "eer": tables.eer_grid(view),
-            "differences": tables.difference_grid(view),
-            "comparisons": tables.comparison_rows(view),
+            "over": over(view.trainings),
+            "compared": [
+                {
+                    "what": what,
+                    "unit": unit,
+                    "differences": tables.difference_grid(view, cost=cost),
+                    "rows": tables.comparison_rows(view, cost=cost),
+                }
+                for what, unit, cost, known in (
+                    ("EER", ", percentage points", False, view.comparisons),
+                    ("minDCF (p = 0.05)", "", True, view.cost_comparisons),
+                )
+                if known
+            ],
             "seeds": seed_rows(view),
             "parts": [(part, tables.eer_grid(part)) for part in view.parts],
         }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shortvox.evaluation.bootstrap import resolution
 from shortvox.report.views import (
     MISSING,
     SHORT_LIMIT,
@@ -27,6 +28,7 @@ Measured = Mapping[str, Any]  # one entry of a system's "lengths"
 class Cell:
     value: str
     small: str = ""  # the interval or the count under the value
+    more: str = ""  # a second line under it
     best: bool = False
     mark: str = ""  # CSS class of a comparison: "a", "b" or ""
     hint: str = ""
@@ -66,6 +68,7 @@ def grid(
     figure: Callable[[Measured], Any],
     text: Callable[[Any], str] = percent,
     small: Callable[[Measured], str] = lambda measured: "",
+    more: Callable[[str, str], str] = lambda name, length: "",
 ) -> Grid:
     """Systems down, lengths across. The lowest printed value of a column is its best, ties included."""
     figures = {
@@ -82,6 +85,7 @@ def grid(
         return Cell(
             printed,
             "" if printed == MISSING else small(view.at(name, length)),
+            "" if printed == MISSING else more(name, length),
             best=printed == lowest[length],
         )
 
@@ -107,7 +111,12 @@ def eer_grid(view: View) -> Grid:
         view,
         lambda at: at.get("eer"),
         small=lambda at: interval_text(pair((at.get("intervals") or {}).get("eer"))),
+        more=lambda name, length: "" if (found := view.crop_range(name, length)) is None else crops_text(found),
     )
+
+
+def crops_text(found: tuple[float, float]) -> str:
+    return f"crops {interval_text(found)}"
 
 
 def _nested(key: str) -> Callable[[Measured], Any]:
@@ -211,22 +220,23 @@ def notes_grid(table: Mapping[str, Any]) -> Grid:
     )
 
 
-def difference_grid(view: View) -> Grid:
-    """Pairs down, lengths across: the difference in EER, marked with who is significantly better."""
-    pairs = list(dict.fromkeys((found["a"], found["b"]) for found in view.comparisons))
+def difference_grid(view: View, *, cost: bool = False) -> Grid:
+    """Pairs down, lengths across: the difference in EER, or in minDCF, marked with who is significantly better."""
+    comparisons = view.cost_comparisons if cost else view.comparisons
+    pairs = list(dict.fromkeys((found["a"], found["b"]) for found in comparisons))
     main = headline_pair(view) or ("", "")
     pairs = [main if set(names) == set(main) else names for names in pairs]
     pairs.sort(key=lambda names: names != main)
-    lengths = [length for length in view.lengths if any(found.get("length") == length for found in view.comparisons)]
+    lengths = [length for length in view.lengths if any(found.get("length") == length for found in comparisons)]
 
     def cell(a: str, b: str, length: str) -> Cell:
-        found = view.comparison(a, b, length)
+        found = view.comparison(a, b, length, cost=cost)
         if found is None:
             return Cell(MISSING)
         difference = finite(found.get("difference"))
         sure = bool(found.get("significant")) and not found.get("indicative") and difference is not None
         mark = ("a" if difference < 0 else "b") if sure and difference is not None else ""
-        return Cell(number(difference, 2, 100, signed=True), mark=mark, hint=f"p {p_value(found.get('p_holm'))}")
+        return Cell(_difference(found.get("difference"), cost), mark=mark, hint=f"p {view.holm_p(found)}")
 
     return Grid(
         "A − B",
@@ -243,22 +253,27 @@ def difference_grid(view: View) -> Grid:
     )
 
 
-def comparison_rows(view: View) -> list[dict[str, Any]]:
+def _difference(value: Any, cost: bool, *, signed: bool = True) -> str:
+    """minDCF as it is, EER in percentage points."""
+    return number(value, 3, signed=signed) if cost else number(value, 2, 100, signed=signed)
+
+
+def comparison_rows(view: View, *, cost: bool = False) -> list[dict[str, Any]]:
     """Every comparison in full, for the long table."""
     rows = []
-    for found in view.comparisons:
+    for found in view.cost_comparisons if cost else view.comparisons:
         interval = pair(found.get("interval"))
         rows.append(
             {
                 "a": found.get("a"),
                 "b": found.get("b"),
                 "length": length_label(str(found.get("length"))),
-                "difference": number(found.get("difference"), 2, 100, signed=True),
+                "difference": _difference(found.get("difference"), cost),
                 "interval": MISSING
                 if interval is None
-                else f"{number(interval[0], 2, 100)} to {number(interval[1], 2, 100)}",
-                "p": p_value(found.get("p")),
-                "p_holm": p_value(found.get("p_holm")),
+                else " to ".join(_difference(bound, cost, signed=False) for bound in interval),
+                "p": p_value(found.get("p"), None if view.draws is None else resolution(1, view.draws)),
+                "p_holm": view.holm_p(found),
                 "verdict": "indicative"
                 if found.get("indicative")
                 else "significant"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from shortvox.evaluation.durations import SIGNIFICANT
+from shortvox.evaluation.bootstrap import SIGNIFICANT, resolution
+from shortvox.evaluation.durations import COMPARED_PRIOR
 
 MISSING = "–"
 SHORT_LIMIT = 0.2  # a column with a larger share of files shorter than its length is marked
@@ -52,11 +53,22 @@ def percent(value: Any, digits: int = 2) -> str:
     return number(value, digits, 100.0)
 
 
-def p_value(value: Any) -> str:
+def p_value(value: Any, least: float | None = None) -> str:
+    """A p for print. At or below the `least` that the draws can give nobody knows how small it is."""
     figure = finite(value)
     if figure is None:
         return MISSING
+    if least is not None and figure <= least * (1 + 1e-9) < 1:
+        digits = 1 - math.floor(math.log10(least))
+        return f"< {math.ceil(least * 10**digits - 1e-6) / 10**digits:.{digits}f}".rstrip("0")
     return "< 0.001" if figure < 0.001 else f"{figure:.3f}"
+
+
+def over(trainings: int | None) -> str:
+    """What intervals and verdicts speak for."""
+    if not trainings:
+        return "over speakers"
+    return "over speakers; one training" if trainings == 1 else f"over speakers and {trainings} trainings"
 
 
 def length_label(length: str) -> str:
@@ -128,13 +140,36 @@ class View:
     def short_fraction(self, length: str) -> float:
         return max((finite(self.at(name, length).get("short_fraction")) or 0.0 for name in self.systems), default=0.0)
 
+    def crop_range(self, name: str, length: str) -> tuple[float, float] | None:
+        """Lowest and highest EER over the random places of crops, each a mean over training seeds."""
+        by_training = [entry.get("crop_seeds") or [] for entry in self.at(name, length).get("seeds") or ()]
+        if not by_training or min(map(len, by_training)) < 2:
+            return None
+        means = [sum(values) / len(values) for values in zip(*by_training, strict=False)]
+        return pair([min(means), max(means)])
+
+    @cached_property
+    def trainings(self) -> int | None:
+        """The fewest training seeds of any system; None where no seed is recorded."""
+        counts = {len(self.at(name, length).get("seeds") or ()) for name in self.systems for length in self.lengths}
+        return min(counts - {0}, default=None)
+
     @property
     def comparisons(self) -> tuple[Mapping[str, Any], ...]:
         return tuple(self.data.get("comparisons") or ())
 
-    def comparison(self, a: str, b: str, length: str) -> Mapping[str, Any] | None:
-        """The comparison of `a` and `b`, turned round when it was recorded as `b` and `a`."""
-        for found in self.comparisons:
+    @cached_property
+    def cost_comparisons(self) -> tuple[Mapping[str, Any], ...]:
+        """The comparisons of minDCF, each as if it were one of EER."""
+        return tuple(
+            {**found, **cost}
+            for found in self.comparisons
+            if (cost := (found.get("min_dcf") or {}).get(COMPARED_PRIOR)) is not None
+        )
+
+    def comparison(self, a: str, b: str, length: str, *, cost: bool = False) -> Mapping[str, Any] | None:
+        """The comparison of `a` and `b` in EER, or in minDCF; turned round when it was recorded as `b` and `a`."""
+        for found in self.cost_comparisons if cost else self.comparisons:
             if found.get("length") != length or {found.get("a"), found.get("b")} != {a, b}:
                 continue
             if found.get("a") == a:
@@ -151,15 +186,25 @@ class View:
 
     @property
     def draws(self) -> int | None:
-        """Bootstrap draws, which a study's settings keep below `test`."""
+        """Bootstrap draws; older results have them among a study's settings only."""
         settings = self.data.get("settings") or {}
-        count = finite((settings.get("test") or settings).get("draws"))
+        found = (self.data.get("bootstrap") or settings.get("test") or settings).get("draws")
+        count = finite(found)
         return None if count is None else int(count)
 
     @property
+    def resolution(self) -> float | None:
+        """The smallest adjusted p that the draws can give; None where these are not recorded."""
+        return None if self.draws is None else resolution(len(self.comparisons), self.draws)
+
+    def holm_p(self, compared: Mapping[str, Any]) -> str:
+        """The adjusted p of a comparison, for print."""
+        return p_value(compared.get("p_holm"), finite(compared.get("resolution")) or self.resolution)
+
+    @property
     def undecidable(self) -> bool:
-        """True when even the smallest p that the draws can give, times Holm's factor, is not significant."""
-        return self.draws is not None and len(self.comparisons) * 2 / (self.draws + 1) > SIGNIFICANT
+        """True when even the smallest adjusted p that the draws can give is not significant."""
+        return self.resolution is not None and self.resolution > SIGNIFICANT
 
     @property
     def speakers(self) -> int | None:
