@@ -174,12 +174,6 @@ def test_settings_that_do_not_fit_the_data(data: SpeechData, tmp_path: Path) -> 
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(data: SpeechData, tmp_path: Path) -> None:
-    values = {**PLAIN, "optimiser": {"name": "sgd", "lr": 1e30, "clip": None}}
+    values = {**PLAIN, "steps": 20, "optimiser": {"name": "sgd", "lr": 100, "weight_decay": 10, "clip": None}}
     with pytest.raises(ShortvoxError, match=r"the (loss|gradient) is not finite at step \d; lower optimiser\.lr"):
         trainings.run(values, data, tmp_path)
-
-
-def test_bf16_trains(data: SpeechData, tmp_path: Path) -> None:
-    model = trainings.run({**PLAIN, "steps": 2, "precision": "bf16"}, data, tmp_path)
-    assert all(tensor.isfinite().all() for tensor in model.tensors().values())
-    assert all(tensor.dtype == torch.float32 for tensor in model.tensors().values())
