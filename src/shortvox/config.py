@@ -8,11 +8,13 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shortvox.errors import ConfigError
+from shortvox.plainyaml import dump_yaml, parse_yaml
+from shortvox.textfiles import read_text
 
+MOST_YAML = 2**20  # bytes: settings are written by hand
 LONGEST_SHOWN = 100  # characters of a wrong value that an error repeats
 
 
@@ -88,25 +90,15 @@ def _has_keys(annotation: Any) -> bool:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; raises ConfigError when it is missing, malformed or no mapping."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", None)
-        place = f", line {line + 1}" if line is not None else ""
-        raise ConfigError(f"{path}{place}: not valid YAML") from None
-    except ValueError as error:  # a date such as 2020-13-45
-        raise ConfigError(f"{path}: not valid YAML ({error})") from None
+    text = read_text(path, ConfigError, "a YAML file of settings", most=MOST_YAML)
+    content = parse_yaml(text, str(path))
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected 'key: value' lines at the top")
     return content
 
 
 def write_yaml(values: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
+    return dump_yaml(values)
 
 
 def override(values: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
@@ -130,10 +122,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         key, separator, value = text.partition("=")
         if not separator or not key:
             raise ConfigError(f"--set {text}: expected key=value, as in --set optimiser.lr=0.001")
-        try:
-            parsed[key.strip()] = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError):
-            raise ConfigError(f"--set {text}: the value is not valid YAML") from None
+        parsed[key.strip()] = parse_yaml(value, f"--set {text}")
     return parsed
 
 
