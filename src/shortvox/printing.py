@@ -41,7 +41,7 @@ def show_json(content: Any) -> None:
 
 
 def show_table(table: RenderableType) -> None:
-    """A table, or several, whose cells with data are `plain`: as wide as the terminal, or wide enough for the widest table."""
+    """A table or several, whose cells with data are `plain`, as wide as the terminal, or wide enough for the widest."""
     console = Console(width=None if sys.stdout is not None and sys.stdout.isatty() else WIDE)
     with console.capture() as captured:
         console.print(table)
