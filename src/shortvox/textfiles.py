@@ -24,6 +24,7 @@ _COMPRESSED = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"PK\x03\x04": "zip",
 }
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # characters that neither a list nor a terminal takes as they are
 _WHITE_SPACE = re.compile(r"\s+", re.ASCII)  # the same characters as in string.whitespace
 
 

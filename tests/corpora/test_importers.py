@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from recordings import write_tones
 
-from shortvox.corpora import placing
+from shortvox.corpora import importers, placing
 from shortvox.corpora.audio import read_audio
 from shortvox.corpora.corpus import load_corpus
 from shortvox.corpora.importers import IMPORTERS, import_corpus
@@ -206,6 +206,8 @@ def test_a_channel_that_kaldi_would_refuse(tmp_path: Path, channels: int, segmen
         ({"wav_scp": "u1 a.wav\n", "spk2gender": "ann f 30\n"}, "spk2gender: row 1: ann f 30: 3 fields"),
         ({"wav_scp": "u\u00a01 a.wav\n", "utt2spk": "u\u00a01\u3000ann\n"}, "utt2spk: row 1: .* stands alone"),
         ({"wav_scp": "u\u00a01 a.wav\n"}, "wav.scp: row 1: utterance u\u00a01 has no speaker"),
+        ({"wav_scp": "u1 a\0.wav\n"}, r"wav\.scp: row 1: 'u1 a.x00\.wav' holds a control character"),
+        ({"wav_scp": "u1 a.wav\n", "utt2spk": "u1 \x1b[31m\n"}, r"utt2spk: row 1: .* holds a control character"),
         ({}, r"wav\.scp: no such file; expected a table of a Kaldi data directory"),
     ],
 )
@@ -273,12 +275,17 @@ def test_unknown_layout_missing_source_and_a_manifest_in_the_way(tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", ["ann/a\nb.wav", "ann/a\tb.wav", "ann /a.wav", "ann/a .wav", "ann/\x1b[31m.wav"])
-def test_a_name_that_no_list_can_hold_is_told_before_anything_is_written(tmp_path: Path, name: str) -> None:
+def test_a_name_that_no_list_can_hold_is_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    measured: list[Path] = []
+    monkeypatch.setattr(importers, "probe", measured.append)
     path = write_tones(tmp_path / "voices" / name, seconds=0.5)
     with pytest.raises(CorpusError) as caught:
         import_corpus("tree", tmp_path / "voices", tmp_path / "new" / "out")
     assert str(caught.value).startswith(repr(str(path))) and "\n" not in str(caught.value)
-    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "new").exists() and not measured
+    monkeypatch.undo()
     path.rename(path.with_name("a.wav"))
     path.parent.rename(path.parent.with_name("ann"))
     assert len(import_corpus("tree", tmp_path / "voices", tmp_path / "new" / "out").corpus) == 1

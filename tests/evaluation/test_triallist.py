@@ -185,6 +185,7 @@ def test_absolute_paths_through_the_link_of_an_import(tmp_path: Path) -> None:
         (gzip.compress(PLAIN.encode()), r"trials\.txt: compressed \(gzip\); unpack it first"),
         (PLAIN.encode() + b"1 anna/1 \xe9\n", r"trials\.txt: row 3: not UTF-8 \(byte 0xe9\)"),
         (PLAIN.encode() + b"1 anna/1 anna\xc2\xa0/2\n", r"row 3: utterance 'anna.xa0/2' is not in"),
+        (PLAIN.encode() + b"1 anna/1 /anna\0/2\n", r"row 3: utterance '/anna.x00/2' is not in"),
         (PLAIN.encode() + b"1\tanna/1\tanna/2\tx\n", "row 3: 4 fields"),
         (PLAIN.encode() + b"1 anna/1 ../../wav/anna/2\n", "row 3: utterance '../../wav/anna/2' is not in"),
     ],

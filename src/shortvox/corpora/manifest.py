@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from shortvox.corpora.utterance import Utterance, channel_number, seconds_number
 from shortvox.errors import CorpusError
 from shortvox.files import write_text
-from shortvox.textfiles import read_text
+from shortvox.textfiles import CONTROL, read_text
 
 MANIFEST = "manifest.csv"
 REQUIRED = ("utterance", "speaker", "path")
@@ -28,7 +27,6 @@ STANDARD = ("utterance", "speaker", "session", "path", "duration", "gender")
 PIECE = ("start", "channel")  # which part of the recording; written only where some utterance needs it
 KNOWN = (*STANDARD, *PIECE)
 LONGEST_PATH = 4096  # bytes
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +141,7 @@ def _parse(folder: Path, cell: Mapping[str, str]) -> Utterance | tuple[str, str]
     for name in REQUIRED:
         if not cell[name].strip():
             return "malformed row", f"column {name}: empty"
-        if _CONTROL.search(cell[name]):
+        if CONTROL.search(cell[name]):
             return "malformed row", (
                 f"column {name}: {cell[name]!r} holds a control character such as a tab or a "
                 "line end, which lists cannot hold; remove it"

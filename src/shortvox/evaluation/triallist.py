@@ -117,7 +117,7 @@ class _Names:
         for each in (plain, _without_suffix(name), _without_suffix(plain)):
             if each in self._positions:
                 return self._positions[each]
-        if plain.startswith("/"):
+        if plain.startswith("/") and "\0" not in plain:
             real = os.path.realpath(plain)
             for each in (real, _without_suffix(real)):
                 if each in self._recordings:

@@ -14,6 +14,7 @@ from shortvox.corpora.audio import AudioInfo, probe
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.importers import kaldi, librispeech, tree, voxceleb
 from shortvox.corpora.importers.layout import Layout, Reader
+from shortvox.corpora.manifest import refuse_row
 from shortvox.corpora.placing import place, refuse_manifest
 from shortvox.corpora.threads import in_threads
 from shortvox.corpora.utterance import Utterance
@@ -56,6 +57,8 @@ def import_corpus(layout: str, source: Path, out: Path) -> Imported:
     found = IMPORTERS[layout](source.absolute())
     if not found.utterances:
         raise CorpusError(f"{source}: no recordings in the {layout} layout ({_EXPECTS[layout]})")
+    for u in found.utterances:
+        refuse_row(u, u.path.relative_to(found.root).as_posix())
     _refuse_repeated(source, found)
     paths = list(dict.fromkeys(u.path for u in found.utterances))
     probes = dict(zip(paths, in_threads(_probe, paths, "Measuring recordings"), strict=True))

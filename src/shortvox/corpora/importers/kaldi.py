@@ -11,7 +11,7 @@ from pathlib import Path
 from shortvox.corpora.importers.layout import Layout, gender_letter
 from shortvox.corpora.utterance import Utterance, channel_number, seconds_number
 from shortvox.errors import CorpusError
-from shortvox.textfiles import fields, read_lines
+from shortvox.textfiles import CONTROL, fields, read_lines
 
 
 def read(source: Path) -> Layout:
@@ -60,6 +60,8 @@ def _table(path: Path) -> dict[str, tuple[int, str]]:
         name, *others = fields(line, most=2) or [""]
         if not name:
             continue
+        if CONTROL.search(" ".join(fields(line))):
+            raise CorpusError(f"{path}: row {row}: {line!r} holds a control character; remove it")
         if not others:
             raise CorpusError(f"{path}: row {row}: {name!r} stands alone; a second field is missing")
         if name in table:
