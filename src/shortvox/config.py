@@ -53,6 +53,14 @@ def _shown(value: Any) -> str:
     return f" (got {given})" if len(given) <= LONGEST_SHOWN else ""
 
 
+def first_problem(error: ValidationError) -> str:
+    """The first of what pydantic found, as `key: message`."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    key = ".".join(str(part)[:40] for part in first["loc"] if part != "[key]")
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}" if key else message
+
+
 def _nearest(kind: type[BaseModel], location: tuple[int | str, ...]) -> str:
     """The valid key closest to the last part of `location`, as a suggestion."""
     known = _known_keys(kind, location[:-1])

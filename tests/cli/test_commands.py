@@ -395,7 +395,7 @@ def test_trial_lists_that_cannot_be_used(
         ("config.yaml", replaced("ecapa-64", "ecapa-128"), "do not fit backbone ecapa-128"),
         ("config.yaml", lambda path: path.write_text(""), "expected 'key: value'"),
         ("config.yaml", garbage, "cannot be read"),
-        ("speakers.txt", garbage, "cannot be read"),
+        ("speakers.txt", garbage, "not UTF-8"),
         ("speakers.txt", lambda path: path.write_text("a\nb\n"), "2 head rows"),
         ("model.safetensors", garbage, "damaged"),
         ("model.safetensors", lambda path: path.write_bytes(path.read_bytes()[:5000]), "damaged"),
@@ -407,7 +407,7 @@ def test_trial_lists_that_cannot_be_used(
             "not a calibration",
         ),
         ("training.json", garbage, "not valid JSON"),
-        ("training.json", lambda path: path.write_text("[]"), "not valid JSON"),
+        ("training.json", lambda path: path.write_text("[]"), "not a training's history"),
     ],
 )
 def test_models_that_cannot_be_used(

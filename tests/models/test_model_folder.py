@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from shortvox.corpora.speech import SpeechData
 from shortvox.errors import ConfigError, ModelError, ShortvoxError
+from shortvox.models.embedding import embed_crops, whole
 from shortvox.models.folder import load_model, save_model
+from shortvox.models.segmented import embed_segmented, mean_embedding
 from shortvox.models.settings import ModelSettings
 from shortvox.models.speaker_model import SpeakerModel
 
@@ -79,7 +86,7 @@ def test_a_folder_from_before_a_front_end_setting_takes_its_default(folder: Path
 
 
 def test_missing_folder_and_file(folder: Path) -> None:
-    assert "no such model folder" in refusal(folder / "absent")
+    assert "no such folder; expected a model folder" in refusal(folder / "absent")
     (folder / "speakers.txt").unlink()
     assert "speakers.txt missing" in refusal(folder)
 
@@ -95,6 +102,77 @@ def test_truncated_weights(folder: Path, kept: int) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:kept])
     assert "damaged" in refusal(folder)
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+
+
+def every(kind: torch.dtype) -> Callable[[dict[str, Tensor]], object]:
+    return lambda tensors: tensors.update({name: tensor.to(kind) for name, tensor in tensors.items()})
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.complex64, torch.float8_e4m3fn])
+def test_weights_of_another_type_would_be_converted_in_silence(folder: Path, kind: torch.dtype) -> None:
+    rewrite(folder, every(kind))
+    assert f"is stored as {kind}, not float32".replace("torch.", "") in refusal(folder)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_less_or_more_precision_are_not_those_that_were_trained(folder: Path, kind: torch.dtype) -> None:
+    rewrite(folder, every(kind))
+    assert "not float32" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda tensors: tensors.pop("backbone.embedding.weight"), "backbone.embedding.weight is missing"),
+        (lambda tensors: tensors.pop("head.weight"), "head.weight is missing"),
+        (lambda tensors: tensors.update({"backbone.new": torch.zeros(1)}), "backbone.new has no place"),
+        (lambda tensors: tensors.update({"other.new": torch.zeros(1)}), "other.new has no place"),
+        (lambda tensors: tensors.update({"head.weight": torch.zeros(5)}), "head.weight has shape (5,), not (5, 128)"),
+        (lambda tensors: tensors["head.weight"].fill_(float("nan")), "head.weight holds values that are not finite"),
+        (lambda tensors: tensors["backbone.norm.running_var"].sub_(2), "holds a negative variance"),
+    ],
+)
+def test_weights_that_no_training_leaves(
+    folder: Path, change: Callable[[dict[str, Tensor]], object], reason: str
+) -> None:
+    rewrite(folder, change)
+    assert reason in refusal(folder)
+
+
+@pytest.mark.parametrize("factor", [1e30, 0.0])
+def test_a_model_that_gives_no_direction_is_named_where_embeddings_are_made(
+    folder: Path, data: SpeechData, factor: float
+) -> None:
+    """Finite weights that overflow to NaN, or embeddings of zeros only."""
+    rewrite(folder, lambda tensors: [tensor.mul_(factor) for tensor in tensors.values()])
+    model = load_model(folder)
+    crops = [whole(data.store, position) for position in range(3)]
+    embedders = (embed_crops, partial(embed_segmented, frames=40, overlap=0.0, bring=mean_embedding))
+    for embedder in embedders:
+        with pytest.raises(ModelError) as caught:
+            embedder(model, data.store, crops)
+        assert str(caught.value).startswith(f"{folder}: 3 of 3 embeddings are not finite or have no direction")
+
+
+def test_a_folder_that_may_not_be_opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refused)  # root may open everything
+    assert "cannot be opened (Permission denied)" in refusal(folder)
+    assert "File name too long" in refusal(folder / ("x" * 300))
+
+
+def test_a_pipe_in_the_place_of_a_file(folder: Path) -> None:
+    (folder / "speakers.txt").unlink()
+    os.mkfifo(folder / "speakers.txt")
+    assert "speakers.txt missing" in refusal(folder)
 
 
 def test_wrong_speaker_count(folder: Path) -> None:

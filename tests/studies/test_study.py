@@ -220,7 +220,7 @@ def test_a_teacher_from_outside_is_told_by_its_weights(tmp_path: Path) -> None:
 
     assert taught_by("first") == taught_by("copy")
     assert {name for name, key in taught_by("second").items() if key != taught_by("first")[name]} == {"scratch"}
-    with pytest.raises(ModelError, match="no such model folder"):
+    with pytest.raises(ModelError, match="no such folder; expected a model folder"):
         taught_by("third")
 
 

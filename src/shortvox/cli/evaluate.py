@@ -38,7 +38,8 @@ from shortvox.evaluation.triallist import only_tried, read_trials
 from shortvox.files import ensure_writable, write_atomic, write_json
 from shortvox.models import parameter_count
 from shortvox.models.embedding import embed_crops, whole
-from shortvox.models.folder import load_model, read_history
+from shortvox.models.folder import load_model
+from shortvox.models.sidefiles import History, read_history
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.printing import show_json, show_table
 from shortvox.progress import note, progress_bar
@@ -74,6 +75,7 @@ def evaluate(
     _check_cohort(settings, cohort)
     where = chosen_device(device)
     loaded = {folder: load_model(folder).to(where) for folder in model}
+    histories = {folder: read_history(folder) for folder in model}
     names = {folder: _unique(folder, model) for folder in model}
     ensure_writable(out)
     everything = load_corpora(corpus)
@@ -93,7 +95,7 @@ def evaluate(
     fitted = {
         folder: calibrated(one, folder, settings.scoring, settings, cohort=others) for folder, one in loaded.items()
     }
-    systems = {names[folder]: _system(one, folder) for folder, one in fitted.items()}
+    systems = {names[folder]: _system(one, histories[folder]) for folder, one in fitted.items()}
     if settings.scoring != ScoringSettings() and any(one.calibration is None for one in fitted.values()):
         note("no calibration was fitted for this way of scoring, so actDCF and Cllr are missing; a study fits one")
     results: dict[str, Any] = {
@@ -176,22 +178,22 @@ def _unique(folder: Path, folders: list[Path]) -> str:
     return name if names.count(name) == 1 else str(folder)
 
 
-def _system(model: SpeakerModel, folder: Path) -> System:
-    known = read_history(folder)
+def _system(model: SpeakerModel, history: History) -> System:
+    known = history.model_dump(mode="json")
     return System(
         models=(model,),
         facts={
             "about": "",
-            "total_steps": known.get("step"),
-            "seconds_heard": known.get("seconds_heard"),
-            "wall_seconds": known.get("wall_seconds"),
-            "wrapped_files": known.get("wrapped"),
+            "total_steps": known["step"],
+            "seconds_heard": known["seconds_heard"],
+            "wall_seconds": known["wall_seconds"],
+            "wrapped_files": known["wrapped"],
             "fewer_steps": False,
             "more_steps": False,
             "parameters": parameter_count(model.backbone),
             "head_drift_degrees": None,
             "head_drift_seeds": None,
-            "loss": known.get("loss", []),
-            "validation": known.get("validation", []),
+            "loss": known["loss"],
+            "validation": known["validation"],
         },
     )

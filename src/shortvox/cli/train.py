@@ -11,12 +11,13 @@ from shortvox.cli.options import AsJson, Cache, Corpora, Set, audio_cache
 from shortvox.config import override_all, parse, parse_assignments, read_yaml
 from shortvox.corpora.corpus import load_corpora
 from shortvox.corpora.speech import SpeechData
-from shortvox.files import ensure_writable
-from shortvox.models.folder import load_model, read_history
+from shortvox.models.folder import load_model
+from shortvox.models.sidefiles import read_history
 from shortvox.printing import show_json
 from shortvox.progress import note, progress_bar
 from shortvox.studies.training import train_and_calibrate
 from shortvox.training.distributed import leads
+from shortvox.training.folder import training_folder
 from shortvox.training.settings import TrainSettings
 
 
@@ -32,29 +33,31 @@ def train(
 ) -> None:
     """Train a model, or continue one: the folder it leaves is what evaluate, embed and --init take."""
     settings = parse(TrainSettings, override_all(read_yaml(config), parse_assignments(set_ or [])), str(config))
-    ensure_writable(out)
-    for folder in (init, *(teacher.model for teacher in settings.teachers.values())):
-        if folder is not None:
-            load_model(folder)  # a wrong one must fail before hours of audio are decoded
-    data = SpeechData.open(load_corpora(corpus), audio_cache(cache, out / "audio"))
-    held = settings.validation.speakers
-    learning, validation = data.hold_out(held) if held else (data, None)
-    settings = settings.counted(len(learning.corpus))
-    with progress_bar(shown=leads()) as bar:
-        task = bar.add_task("Training", total=settings.steps, note="")
-        train_and_calibrate(
-            settings,
-            learning,
-            validation,
-            out,
-            init=init,
-            resume=resume,
-            on_step=lambda done, steps, status: bar.update(task, completed=done, note=status),
-        )
+    with training_folder(out, resume=resume, leads=leads()):
+        for folder in (init, *(teacher.model for teacher in settings.teachers.values())):
+            if folder is not None:
+                load_model(folder)  # a wrong one must fail before hours of audio are decoded
+        data = SpeechData.open(load_corpora(corpus), audio_cache(cache, out / "audio"))
+        held = settings.validation.speakers
+        learning, validation = data.hold_out(held) if held else (data, None)
+        settings = settings.counted(len(learning.corpus))
+        with progress_bar(shown=leads()) as bar:
+            task = bar.add_task("Training", total=settings.steps, note="")
+            train_and_calibrate(
+                settings,
+                learning,
+                validation,
+                out,
+                init=init,
+                resume=resume,
+                on_step=lambda done, steps, status: bar.update(task, completed=done, note=status),
+            )
     if not leads():
         return
-    history = read_history(out)
-    note(f"model written to {out}; {history['wrapped']} crops came from files shorter than the crop and were wrapped")
+    history = read_history(out).model_dump(mode="json")
+    wrapped = history["wrapped"]  # None: somebody has deleted it, to work without
+    told = "" if wrapped is None else f"; {wrapped} crops came from files shorter than the crop and were wrapped"
+    note(f"model written to {out}{told}")
     if as_json:
         facts = ("step", "seconds_heard", "wall_seconds", "wrapped", "loss", "validation")
         show_json({"model": str(out), **{fact: history[fact] for fact in facts}})

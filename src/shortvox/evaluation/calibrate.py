@@ -14,7 +14,7 @@ from shortvox.evaluation.scorer import make_scorer
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
 from shortvox.files import write_json
-from shortvox.models.folder import read_calibration
+from shortvox.models.sidefiles import read_calibration
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.scoring.calibration import Calibration, fit_calibration
 

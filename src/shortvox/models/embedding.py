@@ -54,7 +54,7 @@ def embed_crops(
     edges, mean normalisation and VAD then know what lies outside, as where features are made before files are cut.
 
     `transform` changes each waveform after it was read, in the context "file" keeping its length; `on_batch` hears how
-    many crops each batch finished.
+    many crops each batch finished. Raises ModelError, naming the model, when an embedding is not finite or all zeros.
     """
     result = np.empty((len(crops), model.backbone.dim), dtype=np.float32)
     training = model.backbone.training
@@ -65,7 +65,7 @@ def embed_crops(
             if on_batch is not None:
                 on_batch(len(places))
     model.backbone.train(training)
-    return result
+    return model.require_unit_length(result)
 
 
 def voiceless(

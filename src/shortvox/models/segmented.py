@@ -71,7 +71,7 @@ def embed_segmented(
             if on_batch is not None:
                 on_batch(len(places))
     model.backbone.train(training)
-    return result
+    return model.require_unit_length(result)
 
 
 def crop_segments(crop: Crop, *, frames: int, overlap: float) -> list[Crop]:

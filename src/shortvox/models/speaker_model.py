@@ -6,20 +6,25 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from shortvox.errors import ModelError
 from shortvox.frontend.frontend import FrontEnd
 from shortvox.heads import Head, head
 from shortvox.models import Backbone, backbone
 from shortvox.models.settings import ModelSettings
 
+UNIT = 1e-3  # how far from 1 the length of an embedding may be
+
 
 @dataclass(frozen=True)
 class SpeakerModel:
-    """Front end, backbone and head, with the names of the head's rows in order."""
+    """Front end, backbone and head, with the names of the head's rows in order; `folder` is where it was read."""
 
     settings: ModelSettings
     frontend: FrontEnd
@@ -27,6 +32,7 @@ class SpeakerModel:
     head: Head
     speakers: tuple[str, ...]
     calibration: dict[str, Any] | None = None
+    folder: Path | None = None
 
     @classmethod
     def fresh(cls, settings: ModelSettings, speakers: tuple[str, ...]) -> SpeakerModel:
@@ -61,6 +67,19 @@ class SpeakerModel:
         features, counts = self.frontend(waveforms, lengths, inside=inside)
         return nn.functional.normalize(self.backbone(features, counts))
 
+    def require_unit_length(self, embeddings: np.ndarray) -> np.ndarray:
+        """The embeddings (n, dim) themselves; raises ModelError, which names the model, where one is no direction.
+
+        Finite weights can give NaN, by an overflow say, or a vector of zeros, which has no direction.
+        """
+        unsound = ~(np.abs(np.linalg.norm(embeddings, axis=1) - 1) < UNIT)  # true for NaN
+        if unsound.any():
+            raise ModelError(
+                f"{self.folder or 'the model in training'}: {unsound.sum()} of {len(embeddings)} embeddings are not "
+                "finite or have no direction; train the model again, with a lower optimiser.lr, or copy it again"
+            )
+        return embeddings
+
     def to(self, device: torch.device) -> SpeakerModel:
         for module in (self.frontend, self.backbone, self.head):
             module.to(device)
@@ -70,6 +89,22 @@ class SpeakerModel:
         for module in (self.frontend, self.backbone, self.head):
             module.eval()
         return self
+
+
+def misfit(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str | None:
+    """The first difference in names, shapes and types of numbers, in words; None where there is none.
+
+    Loading into a module would convert numbers of any type, and turn weights stored as int8 to zeros.
+    """
+    for name, tensor in expected.items():
+        if name not in tensors:
+            return f"{name} is missing"
+        if (shape := tensors[name].shape) != tensor.shape:
+            return f"{name} has shape {tuple(shape)}, not {tuple(tensor.shape)}"
+        if (dtype := tensors[name].dtype) != tensor.dtype:
+            return f"{name} is stored as {dtype}, not {tensor.dtype}".replace("torch.", "")
+    extra = next((name for name in tensors if name not in expected), None)
+    return None if extra is None else f"{extra} has no place"
 
 
 def tensors_of(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
@@ -82,7 +117,7 @@ def tensors_of(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
 
 
 def load_tensors(modules: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:
-    """Inverse of `tensors_of`; raises RuntimeError where names or shapes do not fit."""
+    """Inverse of `tensors_of`, for tensors without `misfit`."""
     for part, module in modules.items():
         module.load_state_dict(
             {name.removeprefix(f"{part}."): t for name, t in tensors.items() if name.startswith(f"{part}.")}

@@ -16,7 +16,8 @@ from shortvox.evaluation.evaluate import System, evaluate
 from shortvox.evaluation.testset import TestSet
 from shortvox.heads import prototype_angles
 from shortvox.models import parameter_count
-from shortvox.models.folder import load_model, read_history
+from shortvox.models.folder import load_model
+from shortvox.models.sidefiles import History, read_history
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.studies.data import StudyData
 from shortvox.studies.step import Step
@@ -83,7 +84,7 @@ def _facts(
     study: Study,
     name: str,
     models: dict[tuple[str, int], SpeakerModel],
-    histories: dict[tuple[str, int], dict[str, Any]],
+    histories: dict[tuple[str, int], History],
 ) -> dict[str, Any]:
     """What is known of one system before any test; of one that is only tested, what is known of its models."""
     seeds = range(study.settings.seeds)
@@ -91,7 +92,14 @@ def _facts(
     line = _ancestors(study, trained)
     drifted = len(line) > 1 and models[trained, 0].head.rows
     drifts = [_drift(models[line[-1], seed], models[trained, seed]) for seed in seeds] if drifted else []
-    first = histories[trained, 0]
+    first = histories[trained, 0].model_dump(mode="json")
+
+    def mean_total(fact: str) -> float | None:
+        """Over seeds, of a fact of the whole line; None where it is not known of each."""
+        found = [[getattr(histories[s, seed], fact) for s in line] for seed in seeds]
+        return None if any(None in each for each in found) else float(np.mean([sum(each) for each in found]))
+
+    wrapped = mean_total("wrapped")
     return {
         "about": study.settings.systems[name].about,
         "of": study.settings.systems[name].of,
@@ -99,13 +107,13 @@ def _facts(
         "epochs": study.epochs(name),
         "fewer_steps": study.fewer_or_more(name) == "fewer",
         "more_steps": study.fewer_or_more(name) == "more",
-        "seconds_heard": float(np.mean([sum(histories[s, seed]["seconds_heard"] for s in line) for seed in seeds])),
-        "wall_seconds": float(np.mean([sum(histories[s, seed]["wall_seconds"] for s in line) for seed in seeds])),
-        "wrapped_files": round(np.mean([sum(histories[s, seed]["wrapped"] for s in line) for seed in seeds])),
+        "seconds_heard": mean_total("seconds_heard"),
+        "wall_seconds": mean_total("wall_seconds"),
+        "wrapped_files": None if wrapped is None else round(wrapped),
         "parameters": parameter_count(models[trained, 0].backbone),
         "head_drift_degrees": float(np.mean(drifts)) if drifts else None,
         "head_drift_seeds": drifts,
-        "trained_on": _each_once(histories[s, seed].get("environment") for s in line for seed in seeds),
+        "trained_on": _each_once(histories[s, seed].environment for s in line for seed in seeds),
         "loss": first["loss"] if trained == name else [],
         "validation": first["validation"] if trained == name else [],
     }

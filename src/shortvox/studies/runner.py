@@ -27,12 +27,10 @@ from shortvox.progress import note, progress_bar
 from shortvox.report.render import write_report
 from shortvox.studies.data import DataSource
 from shortvox.studies.results import study_results
-from shortvox.studies.step import Step, is_done, run_step, step_key
+from shortvox.studies.step import PATIENCE, Step, is_done, run_step, step_key
 from shortvox.studies.study import Study
 from shortvox.training.branches import TeacherSettings
 from shortvox.training.interrupt import Interruptible
-
-PATIENCE = 60.0  # seconds that a worker has to write its checkpoint when asked to stop
 
 
 @dataclass(frozen=True)

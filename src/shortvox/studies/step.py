@@ -23,8 +23,11 @@ from shortvox.files import write_json
 from shortvox.memory import tune_allocator
 from shortvox.studies.data import DataSource
 from shortvox.studies.training import train_and_calibrate
+from shortvox.training.folder import training_folder
 from shortvox.training.settings import TrainSettings
 from shortvox.training.trainer import OnStep
+
+PATIENCE = 60.0  # seconds that a worker has to write its checkpoint when it should stop
 
 
 @dataclass(frozen=True)
@@ -66,32 +69,34 @@ def do_step(step: Step, report: OnStep) -> None:
     settings = parse(TrainSettings, step.settings, step.system)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    data = step.source.open()
-    test_settings = parse(TestSettings, step.test, "test")
-    model = train_and_calibrate(
-        settings,
-        data.train,
-        data.validation,
-        step.folder,
-        init=step.init,
-        resume=True,
-        test=test_settings,
-        cache=step.cache,
-        on_step=report,
-    )
-    test = step.source.test_set(data, test_settings)
-    report(settings.steps, settings.steps, "embedding the test crops")
-    for scoring in step.scorings:
-        make_scorer(
-            model,
-            parse(ScoringSettings, scoring, step.system),
-            test,
-            test_settings,
-            cohort=data.train,
+    # A worker of a study that was killed notices it at its next step, and writes a checkpoint: wait for that.
+    with training_folder(step.folder, resume=True, patience=PATIENCE):
+        data = step.source.open()
+        test_settings = parse(TestSettings, step.test, "test")
+        model = train_and_calibrate(
+            settings,
+            data.train,
+            data.validation,
+            step.folder,
+            init=step.init,
+            resume=True,
+            test=test_settings,
             cache=step.cache,
+            on_step=report,
         )
-    shutil.rmtree(step.folder / "checkpoints", ignore_errors=True)
-    write_json(step.folder / "step.json", {"system": step.system, "seed": step.seed, "key": step.key})
+        test = step.source.test_set(data, test_settings)
+        report(settings.steps, settings.steps, "embedding the test crops")
+        for scoring in step.scorings:
+            make_scorer(
+                model,
+                parse(ScoringSettings, scoring, step.system),
+                test,
+                test_settings,
+                cohort=data.train,
+                cache=step.cache,
+            )
+        shutil.rmtree(step.folder / "checkpoints", ignore_errors=True)
+        write_json(step.folder / "step.json", {"system": step.system, "seed": step.seed, "key": step.key})
 
 
 def run_step(step: Step, messages: Queue[tuple[str, int, Any]]) -> None:

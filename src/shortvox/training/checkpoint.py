@@ -1,8 +1,11 @@
-"""Checkpoints: everything a bit-exact resume needs, in one safetensors file that is whole or absent."""
+"""Checkpoints: everything that an exact resume needs, in one safetensors file that is whole or absent."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +24,11 @@ KEPT = 2
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Tensors by dotted name, and the JSON state beside them."""
+    """Tensors by dotted name, and the JSON state beside them. `run` says which training it is of."""
 
     tensors: dict[str, Tensor]
     state: dict[str, Any]
+    run: str
 
     def part(self, name: str) -> dict[str, Tensor]:
         """The tensors below `name.`, without that prefix."""
@@ -32,33 +36,65 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> None:
-    """Write `step-….safetensors` durably, then drop all but the last two."""
+    """Write `step-….safetensors` durably, then drop all but the last two up to it."""
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in checkpoint.tensors.items()}
-    metadata = {"state": json.dumps(checkpoint.state)}
-    write_bytes(folder / f"step-{step:08d}.safetensors", save(tensors, metadata))
-    for old in _files(folder)[:-KEPT]:
-        old.unlink(missing_ok=True)
+    content = json.dumps({"run": checkpoint.run, "state": checkpoint.state})
+    path = folder / f"step-{step:08d}.safetensors"
+    write_bytes(path, save(tensors, {"content": content, "checksum": _checksum(tensors, content)}))
+    for old in [file for file in checkpoint_files(folder) if file <= path][:-KEPT]:
+        with contextlib.suppress(OSError):
+            old.unlink()
 
 
-def load_latest(folder: Path) -> Checkpoint | None:
-    """The newest readable checkpoint; a damaged one is named and the one before it is taken. None if there is none.
+def load_latest(
+    folder: Path, run: str | None, require_fit: Callable[[Checkpoint], None] = lambda found: None
+) -> Checkpoint | None:
+    """The newest whole checkpoint that fits; others are named and the one before is taken. None if there is none.
 
-    Raises ModelError when there are checkpoints and all of them are damaged.
+    `require_fit` raises ValueError for one that does not fit. Raises ModelError when there are checkpoints and all of
+    them are damaged, and for one that is not of the training `run` (None: of whichever).
     """
-    files = _files(folder)
+    files = checkpoint_files(folder)
     for path in reversed(files):
         try:
-            with safe_open(path, framework="pt") as handle:
-                state = json.loads(handle.metadata()["state"])
-                return Checkpoint({name: handle.get_tensor(name) for name in handle.keys()}, state)  # noqa: SIM118
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
-            note(f"{path}: damaged checkpoint (disk full?); falling back to the one before it")
+            found = _read(path)
+            if run in (None, found.run):
+                require_fit(found)
+                return found
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0] or "unreadable"
+            note(f"{path}: damaged checkpoint ({reason}); falling back to the one before it")
+        else:
+            raise ModelError(f"{path}: a checkpoint of another training; remove it or choose another --out")
     if files:
         raise ModelError(f"{folder}: every checkpoint is damaged; delete the folder to start the training afresh")
     return None
 
 
-def _files(folder: Path) -> list[Path]:
+def _read(path: Path) -> Checkpoint:
+    if not path.is_file():  # opening a named pipe would wait for ever
+        raise ValueError("not a file")
+    with safe_open(path, framework="pt") as handle:
+        kept = handle.metadata() or {}
+        tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
+    if "checksum" not in kept:
+        raise ValueError("written by another version")
+    if kept["checksum"] != _checksum(tensors, kept.get("content", "")):
+        raise ValueError("not what was written; disk full?")
+    content = json.loads(kept["content"])
+    return Checkpoint(tensors, content["state"], content["run"])
+
+
+def _checksum(tensors: Mapping[str, Tensor], content: str) -> str:
+    digest = hashlib.sha256(content.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, the oldest first."""
     return sorted(folder.glob("step-*.safetensors"))
 
 

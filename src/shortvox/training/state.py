@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from shortvox.models.speaker_model import load_tensors, tensors_of
+from shortvox.config import first_problem
+from shortvox.models.speaker_model import load_tensors, misfit, tensors_of
 from shortvox.progress import note
 from shortvox.training.checkpoint import Checkpoint, load_optimiser, optimiser_tensors
 
@@ -17,7 +21,9 @@ from shortvox.training.checkpoint import Checkpoint, load_optimiser, optimiser_t
 class Progress:
     """What a training has done so far; goes into every checkpoint as JSON."""
 
-    step: int
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    step: Annotated[int, Field(ge=0)]
     seconds_heard: float
     wall_seconds: float
     wrapped: int
@@ -36,12 +42,40 @@ def snapshot(
     optimiser: torch.optim.Optimizer,
     average: dict[str, Tensor],
     done: Progress,
+    run: str,
 ) -> Checkpoint:
     """Everything that `restore` needs to go on from here, bit for bit."""
     tensors = {f"model.{name}": tensor for name, tensor in tensors_of(learning).items()}
     tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
     tensors |= {f"optimiser.{name}": tensor for name, tensor in optimiser_tensors(optimiser).items()}
-    return Checkpoint(tensors, {"progress": vars(done), "threads": torch.get_num_threads()})
+    return Checkpoint(tensors, {"progress": vars(done), "threads": torch.get_num_threads()}, run)
+
+
+def require_fit(
+    found: Checkpoint, learning: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer, steps: int
+) -> None:
+    """Raises ValueError for a checkpoint that `restore` could not take over whole, or that is not on the way."""
+    done = _progress(found)
+    if done.step > steps:
+        raise ValueError(f"at step {done.step} of {steps}")
+    if type(found.state["threads"]) is not int:
+        raise ValueError("threads: not a number")
+    here = tensors_of(learning)
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    for part, expected in (("model", here), ("average", here if done.averaged else {})):
+        if (problem := misfit(found.part(part), expected)) is not None:
+            raise ValueError(f"{part}: {problem}")
+    for name, tensor in found.part("optimiser").items():
+        index = int(name.partition(".")[0])
+        if not 0 <= index < len(parameters) or tensor.shape not in (parameters[index].shape, ()):
+            raise ValueError(f"optimiser: {name} has no place")
+
+
+def _progress(found: Checkpoint) -> Progress:
+    try:
+        return TypeAdapter(Progress).validate_json(json.dumps(found.state["progress"]))
+    except ValidationError as error:
+        raise ValueError(first_problem(error)) from None
 
 
 def restore(
@@ -50,7 +84,10 @@ def restore(
     optimiser: torch.optim.Optimizer,
     average: dict[str, Tensor],
 ) -> Progress:
-    """Put a checkpoint's tensors into the modules, the optimiser and the average; returns what had been done."""
+    """Put a checkpoint's tensors into the modules, the optimiser and the average; returns what had been done.
+
+    For a checkpoint that fits: see `require_fit`.
+    """
     load_tensors(learning, latest.part("model"))
     load_optimiser(optimiser, latest.part("optimiser"))
     here = tensors_of(learning)
@@ -61,4 +98,4 @@ def restore(
             f"resuming with {torch.get_num_threads()} threads a training begun with {threads}: the result will be "
             "as good, but not the same bit for bit"
         )
-    return Progress(**latest.state["progress"])
+    return _progress(latest)

@@ -19,23 +19,24 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from shortvox.config import read_yaml, write_yaml
 from shortvox.corpora.speech import SpeechData
 from shortvox.environment import environment
-from shortvox.errors import ConfigError, ModelError, ShortvoxError
-from shortvox.files import ensure_writable, write_json, write_text
+from shortvox.errors import ConfigError, CorpusError, ShortvoxError
+from shortvox.files import write_json
 from shortvox.models.folder import load_model, save_model, write_card
+from shortvox.models.sidefiles import unfit_names
 from shortvox.models.speaker_model import SpeakerModel, load_tensors, tensors_of
 from shortvox.training.averaging import NORM_BATCHES, accumulate, averaged_steps, estimate_norms
 from shortvox.training.batches import Batch, Relay, TrainingBatches, speaker_names
 from shortvox.training.centroids import FOLLOWING, utterance_centroids
 from shortvox.training.checkpoint import load_latest, save_checkpoint
 from shortvox.training.distributed import Placement, placement
+from shortvox.training.folder import describe, identity, training_folder
 from shortvox.training.interrupt import Interruptible
 from shortvox.training.learner import Learner
 from shortvox.training.optim import learning_rate, make_optimiser
 from shortvox.training.settings import TrainSettings, TransferSettings
-from shortvox.training.state import Progress, restore, snapshot
+from shortvox.training.state import Progress, require_fit, restore, snapshot
 from shortvox.training.tracking import Tracker
 from shortvox.training.transfer import freeze_head, transfer
 
@@ -66,7 +67,11 @@ def train(
     settings = settings.counted(len(data.corpus))
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    with placement(settings.device) as place, Interruptible() as interrupt:
+    with (
+        placement(settings.device) as place,
+        training_folder(out, resume=resume, leads=place.leads),
+        Interruptible() as interrupt,
+    ):
         if settings.batch % (place.ranks * settings.accumulate):
             raise ConfigError(
                 f"batch: {settings.batch} cannot be dealt to {place.ranks} ranks in "
@@ -74,12 +79,12 @@ def train(
             )
         source = load_model(init).to(place.device) if init else None
         teachers = _load_teachers(settings)
-        _check_folder(out, settings, data, source, teachers, resume, place)
+        run = describe(out, settings, identity(settings, data.corpus, source, teachers)) if place.leads else None
         if resume and (out / "config.yaml").exists():
             return load_model(out).to(place.device)
         model = _initial_model(settings, data, source).to(place.device)
         freeze_head(model, settings.transfer)
-        trained = _run(settings.simplified(), data, model, teachers, out, place, interrupt, validate, on_step)
+        trained = _run(settings.simplified(), data, model, teachers, out, run, place, interrupt, validate, on_step)
     if trained is None:
         raise KeyboardInterrupt  # only now, so that no traceback keeps the ranks' network alive past their group
     return trained
@@ -91,6 +96,7 @@ def _run(
     model: SpeakerModel,
     teachers: Mapping[str, SpeakerModel],
     out: Path,
+    run: str | None,
     place: Placement,
     interrupt: Interruptible,
     validate: Validate | None,
@@ -102,7 +108,9 @@ def _run(
     optimiser = make_optimiser(learning.values(), settings.optimiser)
     average: dict[str, Tensor] = {}
     done = Progress.start()
-    latest = load_latest(out / "checkpoints")
+    latest = load_latest(
+        out / "checkpoints", run, lambda found: require_fit(found, learning, optimiser, settings.steps)
+    )
     if latest is not None:
         done = restore(latest, learning, optimiser, average)
     parallel = place.wrap(learner)
@@ -142,9 +150,9 @@ def _run(
             learner.train()
         if on_step is not None and place.leads:
             on_step(done.step, settings.steps, _status(done, loss))
-        if not ending and place.leads and (stop or _due(done.step, settings.checkpoint_every)):
+        if not ending and run is not None and (stop or _due(done.step, settings.checkpoint_every)):
             done.wall_seconds, clock = done.wall_seconds + time.monotonic() - clock, time.monotonic()
-            save_checkpoint(out / "checkpoints", done.step, snapshot(learning, optimiser, average, done))
+            save_checkpoint(out / "checkpoints", done.step, snapshot(learning, optimiser, average, done, run))
         if not ending and stop:
             return None
     if average:
@@ -219,42 +227,12 @@ def _learn(
     return total
 
 
-def _check_folder(
-    out: Path,
-    settings: TrainSettings,
-    data: SpeechData,
-    init: SpeakerModel | None,
-    teachers: Mapping[str, SpeakerModel],
-    resume: bool,
-    place: Placement,
-) -> None:
-    """Refuse to mix two trainings in one folder; write down what this one is."""
-    if not place.leads:
-        return
-    described = out / "training.yaml"
-    identity = {
-        "essential": settings.essential(),
-        "init": init.fingerprint(with_head=True) if init else None,
-        "teachers": {name: teacher.fingerprint(with_head=True) for name, teacher in teachers.items()},
-        "corpus": data.corpus.fingerprint(),
-    }
-    # A training that failed before its first checkpoint, on a mistake in its settings say, left nothing to protect.
-    begun = described.exists() and ((out / "checkpoints").exists() or (out / "config.yaml").exists())
-    if begun and not resume:
-        raise ModelError(f"{out}: already holds a training; add --resume to continue it or choose another --out")
-    if begun and read_yaml(described).get("identity") != identity:
-        raise ModelError(
-            f"{described}: the training in this folder has other settings, another --init, other teachers "
-            "or another corpus; resume with the same ones or choose another --out"
-        )
-    ensure_writable(out)
-    write_text(described, write_yaml({"settings": settings.model_dump(mode="json"), "identity": identity}))
-
-
 def _initial_model(settings: TrainSettings, data: SpeechData, init: SpeakerModel | None) -> SpeakerModel:
     names = speaker_names(data.corpus.speakers, settings.augment.speeds)
     if len(data.corpus.speakers) < 2:
         raise ConfigError(f"{data.corpus.name}: {len(data.corpus.speakers)} training speaker(s); at least two needed")
+    if (problem := unfit_names(names)) is not None:
+        raise CorpusError(f"{data.corpus.name}: {problem} in the head; rename that speaker, or change augment.speeds")
     torch.manual_seed(settings.seed)
     if init is None:
         if settings.transfer != TransferSettings():
