@@ -103,6 +103,20 @@ def test_recordings_below_the_output_need_no_link(tmp_path: Path) -> None:
     assert import_corpus("tree", tmp_path / "voices", tmp_path / "voices").corpus.speakers == ("ann",)
 
 
+def test_links_that_give_nothing_new_are_told(tmp_path: Path) -> None:
+    write_tones(tmp_path / "voices" / "ann" / "1.wav", seconds=0.5)
+    (tmp_path / "voices" / "ann" / "up").symlink_to("..")
+    (tmp_path / "voices" / "ben").symlink_to("ann")
+    (tmp_path / "voices" / "eve").symlink_to(tmp_path / "another disk" / "eve")
+    (tmp_path / "voices" / "notes.txt").write_text("no audio")
+    imported = import_corpus("tree", tmp_path / "voices", tmp_path / "out")
+    assert imported.corpus.speakers == ("ann",)
+    assert imported.reasons == {
+        "folders that are also there under another name": ("ann/up/", "ben/"),
+        "links that lead nowhere": ("eve",),
+    }
+
+
 def test_an_output_inside_the_source_does_not_go_round_in_circles(tmp_path: Path) -> None:
     write_tones(tmp_path / "ann" / "1.wav", seconds=0.5)
     import_corpus("tree", tmp_path, tmp_path / "corpus")

@@ -25,7 +25,6 @@ class Layout:
 
 
 MISFITS = "audio files that do not fit the layout"
-HIDDEN = "names that begin with a dot"
 
 Reader = Callable[[Path], Layout]
 

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from shortvox.corpora.finding import audio_files
-from shortvox.corpora.importers.layout import HIDDEN, MISFITS, Layout, gender_letter, published_lines
+from shortvox.corpora.importers.layout import MISFITS, Layout, gender_letter, published_lines
 from shortvox.corpora.utterance import Utterance
 
 _NAME = re.compile(r"(\d+)-(\d+)-\d+")
@@ -28,7 +28,7 @@ def read(source: Path) -> Layout:
         utterances.append(
             Utterance(id=path.stem, speaker=match[1], path=path, session=match[2], gender=genders.get(match[1], ""))
         )
-    return Layout(source, tuple(utterances), {MISFITS: misfits, HIDDEN: found.hidden})
+    return Layout(source, tuple(utterances), {MISFITS: misfits, **found.passed_over})
 
 
 def _genders(source: Path) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from shortvox.corpora.finding import audio_files
-from shortvox.corpora.importers.layout import HIDDEN, MISFITS, Layout
+from shortvox.corpora.importers.layout import MISFITS, Layout
 from shortvox.corpora.utterance import Utterance
 
 
@@ -26,4 +26,4 @@ def read(source: Path) -> Layout:
         if len(relative.parts) > 1
     )
     misfits = tuple(relative.as_posix() for _, relative in files if len(relative.parts) == 1)
-    return Layout(source, utterances, {MISFITS: misfits, HIDDEN: found.hidden})
+    return Layout(source, utterances, {MISFITS: misfits, **found.passed_over})

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shortvox.corpora.finding import audio_files
-from shortvox.corpora.importers.layout import HIDDEN, MISFITS, Layout, gender_letter, published_lines
+from shortvox.corpora.importers.layout import MISFITS, Layout, gender_letter, published_lines
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError
 
@@ -40,7 +40,7 @@ def read(source: Path) -> Layout:
             Utterance("/".join(path.parts[-3:]), speaker, path, session=video, gender=gender, extra=extra)
             for path in taken
         ]
-    return Layout(source, tuple(utterances), {MISFITS: misfits, OTHER_FORMAT: others, HIDDEN: found.hidden})
+    return Layout(source, tuple(utterances), {MISFITS: misfits, OTHER_FORMAT: others, **found.passed_over})
 
 
 def _best(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
