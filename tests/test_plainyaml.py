@@ -20,9 +20,9 @@ BOMB = "".join(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (BOMB, "where, line 6: anchors that multiply; write the values out"),
-        ("seed: &a [*a]", "where, line 1: an anchor that holds itself"),
-        ("&t {steps: *t}", "where, line 1: an anchor that holds itself"),
+        (BOMB, "where, line 6: f: anchors that multiply; write the values out"),
+        ("seed: {b: &a [*a]}", "where, line 1: seed.b: an anchor that holds itself"),
+        ("&t {steps: *t}", "where, line 1: steps: an anchor that holds itself"),
         ("steps: " + "[" * 2000 + "]" * 2000, f"where, line 1: nested more than {DEEPEST} deep"),
         ("steps: " + "[" * 200_000, f"where, line 1: nested more than {DEEPEST} deep"),
         ("{" * 2000, f"where, line 1: nested more than {DEEPEST} deep"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -18,10 +19,22 @@ MOST_YAML = 2**20  # bytes: settings are written by hand
 LONGEST_SHOWN = 100  # characters of a wrong value that an error repeats
 
 
+@dataclass(frozen=True)
+class Need:
+    """Where a setting takes effect: `met` says whether these settings are so, `told` how to make them so."""
+
+    told: str
+    met: Callable[[Any], bool]
+
+
 class Settings(BaseModel):
-    """Base of every settings class: immutable, and no key is ignored."""
+    """Base of every settings class: immutable, and no key is ignored.
+
+    `needs_of_keys` has, for keys of this class or dotted ones below, what they need to take effect (see effect.py).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    needs_of_keys: ClassVar[Mapping[str, Need]] = {}
 
 
 S = TypeVar("S", bound=Settings)

@@ -5,7 +5,7 @@ A few lines with anchors can stand for a billion values, and brackets can be nes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -60,43 +60,45 @@ def dump_yaml(values: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
 
 
-def _measured(node: yaml.Node, known: dict[int, tuple[int, int]], inside: set[int]) -> tuple[int, int]:
+def _measured(node: yaml.Node, known: dict[int, tuple[int, int]], inside: set[int], key: str = "") -> tuple[int, int]:
     """How many values a node stands for, and how deep they are nested, every anchor written out."""
-    name = id(node)
+    name, place = id(node), f"{key}: " if key else ""
     if name in known:
         return known[name]
     if name in inside:
-        raise _refused("an anchor that holds itself", node.start_mark)
+        raise _refused(f"{place}an anchor that holds itself", node.start_mark)
     inside.add(name)
     values, depth = 1, 1
-    for inner in _inner(node):
-        more, below = _measured(inner, known, inside)
-        values, depth = values + more, max(depth, below + 1)
+    for inner, below in _inner(node, key):
+        more, deeper = _measured(inner, known, inside, below)
+        values, depth = values + more, max(depth, deeper + 1)
         if values > MOST_VALUES or depth > DEEPEST:
-            raise _refused("anchors that multiply; write the values out", node.start_mark)
+            raise _refused(f"{place}anchors that multiply; write the values out", node.start_mark)
     inside.remove(name)
     known[name] = values, depth
     return values, depth
 
 
-def _inner(node: yaml.Node) -> list[yaml.Node]:
+def _inner(node: yaml.Node, key: str) -> Iterator[tuple[yaml.Node, str]]:
+    """The nodes below, each with its dotted key."""
     if isinstance(node, yaml.SequenceNode):
-        return list(node.value)
+        yield from ((inner, key) for inner in node.value)
     if not isinstance(node, yaml.MappingNode):
-        return []
+        return
     seen: set[str] = set()
-    for key, _ in node.value:
-        if key.tag == _MERGE:
-            continue
-        if key.tag != _TEXT or not isinstance(key, yaml.ScalarNode):
-            shown = (
-                f"write '{key.value}' in quotes" if isinstance(key, yaml.ScalarNode) else "a value stands in its place"
-            )
-            raise _refused(f"a key that is no text; {shown}", key.start_mark)
-        if key.value in seen:
-            raise _refused(f"key '{key.value}' twice; remove one", key.start_mark)
-        seen.add(key.value)
-    return [part for pair in node.value for part in pair]
+    for name, value in node.value:
+        if name.tag != _MERGE:
+            _check_key(name, seen)
+            seen.add(name.value)
+        yield value, f"{key}.{name.value}".removeprefix(".")
+
+
+def _check_key(name: yaml.Node, seen: Container[str]) -> None:
+    if name.tag != _TEXT or not isinstance(name, yaml.ScalarNode):
+        told = f"write '{name.value}' in quotes" if isinstance(name, yaml.ScalarNode) else "a value stands in its place"
+        raise _refused(f"a key that is no text; {told}", name.start_mark)
+    if name.value in seen:
+        raise _refused(f"key '{name.value}' twice; remove one", name.start_mark)
 
 
 def _refused(reason: str, mark: Any) -> _Refused:

@@ -25,6 +25,7 @@ from shortvox.config import nearest_name, override_all, parse, parse_assignments
 from shortvox.corpora.corpus import load_corpora
 from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.stats import corpus_facts
+from shortvox.effect import idle, refuse_idle
 from shortvox.environment import environment
 from shortvox.errors import ConfigError, ModelError
 from shortvox.evaluation.calibrate import calibrated
@@ -72,6 +73,7 @@ def evaluate(
     chosen = tuple(protocols or ("full-short", "short-short"))
     values = {"protocols": chosen, "lengths": parse_lengths(lengths)}
     settings = parse(TestSettings, override_all(values, parse_assignments(set_ or [])), "evaluate")
+    refuse_idle(idle(settings) | (of_all_pairs(settings) if trials else {}), "evaluate")
     _check_cohort(settings, cohort)
     where = chosen_device(device)
     loaded = {folder: load_model(folder).to(where) for folder in model}
@@ -156,6 +158,16 @@ def embed(
     note(f"{len(crops)} embeddings of {vectors.shape[1]} dimensions written to {out}")
     if as_json:
         show_json({"embeddings": str(out), "utterances": len(crops), "dim": int(vectors.shape[1])})
+
+
+def of_all_pairs(settings: TestSettings) -> dict[str, str]:
+    """What is set of the trials although a list names them, as `idle` has it."""
+    default = TestSettings()
+    return {
+        key: "all pairs as trials, without --trials"
+        for key in ("max_nontarget", "same_gender")
+        if getattr(settings, key) != getattr(default, key)
+    }
 
 
 def _check_cohort(settings: TestSettings, cohort: list[Path] | None) -> None:

@@ -11,6 +11,7 @@ from shortvox.cli.options import AsJson, Cache, Corpora, Set, audio_cache
 from shortvox.config import override_all, parse, parse_assignments, read_yaml
 from shortvox.corpora.corpus import load_corpora
 from shortvox.corpora.speech import SpeechData
+from shortvox.effect import idle, refuse_idle
 from shortvox.models.folder import load_model
 from shortvox.models.sidefiles import read_history
 from shortvox.printing import show_json
@@ -33,6 +34,7 @@ def train(
 ) -> None:
     """Train a model, or continue one: the folder it leaves is what evaluate, embed and --init take."""
     settings = parse(TrainSettings, override_all(read_yaml(config), parse_assignments(set_ or [])), str(config))
+    refuse_idle(idle(settings), str(config))
     with training_folder(out, resume=resume, leads=leads()):
         for folder in (init, *(teacher.model for teacher in settings.teachers.values())):
             if folder is not None:

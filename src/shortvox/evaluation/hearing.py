@@ -5,14 +5,15 @@ Everything that is heard lies inside the crop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from shortvox.config import Settings
+from shortvox.config import Need, Settings
 from shortvox.frontend.fbank import HOP
 from shortvox.models.embedding import Crop
 from shortvox.models.segmented import Bring, crop_segments, embed_segmented, joined_embedding, mean_embedding
@@ -33,6 +34,12 @@ class EmbeddingSettings(Settings):
     with_whole: bool = Field(False, description="tta: averaged with the score of the whole crops")
     overlap: float = Field(0.0, ge=0, lt=1, description="segments, joined: share of a segment")
     of: EmbeddingSettings | None = Field(None, description="tta: how each crop is embedded")
+    needs_of_keys: ClassVar[Mapping[str, Need]] = {
+        "frames": Need("name other than whole", lambda own: own.name != "whole"),
+        "crops": Need("name=tta", lambda own: own.name not in ("whole", "segments", "joined")),
+        "with_whole": Need("name=tta", lambda own: own.name not in ("whole", "segments", "joined")),
+        "overlap": Need("name=segments or joined", lambda own: own.name not in ("whole", "tta")),
+    }
 
     @field_validator("name")
     @classmethod

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from shortvox.config import Settings
+from shortvox.config import Need, Settings
 from shortvox.evaluation.bootstrap import MOST_DRAWS
 from shortvox.evaluation.hearing import EmbeddingSettings
 from shortvox.evaluation.protocols import FULL, parse_lengths, protocol
@@ -51,6 +52,10 @@ class ScoringSettings(Settings):
     measure: str = "cosine"
     norm: NormSettings = NormSettings()
     cohort: CohortSettings = CohortSettings()
+    needs_of_keys: ClassVar[Mapping[str, Need]] = {
+        "cohort.utterances": Need("norm.name or transforms", lambda own: own.needs_cohort),
+        "cohort.duration": Need("norm.name other than none", lambda own: norm[own.norm.name].needs_cohort),
+    }
 
     @field_validator("transforms")
     @classmethod

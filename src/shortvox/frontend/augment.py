@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Field, field_validator, model_validator
 from scipy import fft
 
-from shortvox.config import Settings
+from shortvox.config import Need, Settings
 from shortvox.corpora.audio import SAMPLE_RATE, probe, read_audio
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.finding import audio_files
@@ -62,6 +62,29 @@ class AugmentSettings(Settings):
     )
     time_frames: int = Field(10, ge=0, le=1000, description="SpecAugment: widest blank in time")
     frequency_bands: int = Field(8, ge=0, le=256, description="SpecAugment: widest blank in frequency")
+    needs_of_keys: ClassVar[Mapping[str, Need]] = {
+        "probability": Need("kinds", lambda own: bool(own.kinds) or own.probability == 0),
+        "kinds": Need("probability above 0", lambda own: own.probability > 0 or not own.kinds),
+        "noise": Need("probability above 0 and noise among the kinds", lambda own: own.draws("noise")),
+        "noise_snr": Need("probability above 0 and noise among the kinds", lambda own: own.draws("noise")),
+        "music": Need("probability above 0 and music among the kinds", lambda own: own.draws("music")),
+        "music_snr": Need("probability above 0 and music among the kinds", lambda own: own.draws("music")),
+        "babble_snr": Need("probability above 0 and babble among the kinds", lambda own: own.draws("babble")),
+        "rirs": Need("probability above 0 and reverb among the kinds", lambda own: own.draws("reverb")),
+        "rooms": Need(
+            "probability above 0, reverb among the kinds, and no folder in rirs",
+            lambda own: own.draws("reverb") and not own.rirs,
+        ),
+    }
+
+    def draws(self, kind: str) -> bool:
+        """Whether crops are augmented so."""
+        return self.probability > 0 and kind in self.kinds
+
+    @property
+    def draws_anything(self) -> bool:
+        """Whether anything is drawn for a crop, SpecAugment included."""
+        return bool((self.probability and self.kinds) or self.time_frames or self.frequency_bands)
 
     @field_validator("speeds")
     @classmethod

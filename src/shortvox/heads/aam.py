@@ -19,6 +19,8 @@ class AamSoftmax(Head):
     Where angle + margin would pass pi, the cosine falls on linearly instead of rising again.
     """
 
+    uses = ("margin", "scale", "margin_warmup")
+
     def __init__(
         self, *, dim: int, speakers: int, margin: float = 0.2, scale: float = 30.0, margin_warmup: float = 0.0
     ) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from shortvox.config import Settings
+from shortvox.config import Need, Settings
 from shortvox.registry import Registry
 
 
@@ -22,18 +23,27 @@ class HeadSettings(Settings):
     margin: float = Field(0.2, ge=0.0, lt=1.57)
     scale: float = Field(30.0, gt=0.0, le=1000.0)
     margin_warmup: float = Field(0.0, ge=0.0, le=1.0)
+    needs_of_keys: ClassVar[Mapping[str, Need]] = {
+        "margin": Need("name=aam, or another head with a margin", lambda own: "margin" in head[own.name].uses),
+        "scale": Need("name=aam, or another head with a scale", lambda own: "scale" in head[own.name].uses),
+        "margin_warmup": Need(
+            "margin above 0 and a head with a margin", lambda own: own.margin > 0 and "margin" in head[own.name].uses
+        ),
+    }
 
 
 class Head(nn.Module):
     """Embeddings (batch, dim) and labels (batch,) -> loss. `weight` is W, (speakers, dim): the speakers' prototypes.
 
     `rows` names the parameters with one row per speaker, W first; a loss that compares utterances with each other
-    instead of with prototypes has none. `pairs` says that a batch must hold several utterances of each speaker.
+    instead of with prototypes has none. `pairs` says that a batch must hold several utterances of each speaker, `uses`
+    which of the settings beside its name a head has.
     """
 
     weight: nn.Parameter
     rows: ClassVar[tuple[str, ...]] = ("weight",)
     pairs: ClassVar[bool] = False
+    uses: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *, dim: int, speakers: int) -> None:
         super().__init__()

@@ -12,14 +12,15 @@ speaker recognition", 2017).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field, field_validator
 
-from shortvox.config import Settings
+from shortvox.config import Need, Settings
 from shortvox.registry import Registry
 from shortvox.scoring.measures import blocks
 
@@ -32,6 +33,10 @@ class NormSettings(Settings):
     name: str = "none"
     top: int | None = Field(None, ge=2, le=1_000_000)
     floor: float = Field(1e-4, ge=1e-9, le=1, description="least standard deviation of cohort scores")
+    needs_of_keys: ClassVar[Mapping[str, Need]] = {
+        "top": Need("name=as-norm1 or as-norm2", lambda own: norm[own.name].needs_cohort and norm[own.name].adaptive),
+        "floor": Need("name other than none", lambda own: norm[own.name].needs_cohort),
+    }
 
     @field_validator("name")
     @classmethod

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from shortvox.effect import dotted_keys
 
 OF_EACH_SYSTEM = "each system has its own; set systems.NAME.{} instead"
 LENGTH = OF_EACH_SYSTEM.format("steps or .epochs") + ", or a name of the budget such as T"
@@ -20,7 +22,7 @@ OF_ALL_SYSTEMS = {"validation.speakers": "all systems have the same; set train.v
 
 def refuse_given(values: Mapping[str, Any], refused: Mapping[str, str] = GIVEN) -> None:
     """Raise ValueError for the first of the `refused` among `values`, whose keys may be dotted or nested."""
-    for key in dotted(values):
+    for key in dotted_keys(values):
         if key in refused:
             raise ValueError(f"{key}: {refused[key]}")
 
@@ -32,11 +34,3 @@ def without_given(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]
         for key, value in values.items()
         if f"{prefix}{key}" not in GIVEN
     }
-
-
-def dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Every key of nested `values`, dotted, at every depth."""
-    for key, value in values.items():
-        yield f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from dotted(value, f"{prefix}{key}.")

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, field_serializer, field_validator, model_validator
 
 from shortvox.config import Settings, nearest_name, override_all, parse
+from shortvox.effect import idle, refuse_idle, refuse_idle_in_systems
 from shortvox.errors import ConfigError, ModelError
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.models.settings import ModelSettings
@@ -268,9 +269,18 @@ class Study:
                 _same_model(where, settings.model, own.start, self.training(own.start, 0).model)
             elif settings.transfer != TransferSettings():
                 raise ConfigError(f"{where}.start: is missing; head: frozen and transfer need a system to start from")
-        for name in self.settings.systems:
-            self.scoring(name)
         self.settings.test.names()
+        self._check_effects()
+
+    def _check_effects(self) -> None:
+        """Raise ConfigError for a setting that was asked for and has no effect."""
+        where, systems, test = f"study {self.name}", self.settings.systems, self.settings.test
+        trained = {name: idle(self.training(name, 0)) for name in self.order()}
+        refuse_idle_in_systems(trained, {name: systems[name].set for name in trained}, where, "train", "set")
+        scored = {name: idle(self.scoring(name)) for name in systems}
+        own = {name: systems[name].scoring for name in systems}
+        refuse_idle_in_systems(scored, own, where, "test.scoring", "scoring")
+        refuse_idle(idle(test.model_copy(update={"scoring": ScoringSettings()})), f"{where}: test")
 
 
 def _same_model(where: str, own: ModelSettings, start: str, before: ModelSettings) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from shortvox.config import Settings
+from shortvox.config import Need, Settings
 from shortvox.training.crops import FullUtterance, parse_crop
 
 Branch = Literal["crop", "segments", "aggregate"]
@@ -36,6 +37,10 @@ class SegmentSettings(Settings):
     heads: Literal["shared", "separate"] = Field("shared", description="one W, or a second one for the segments")
     reduce: Literal["mean", "sum"] = Field("mean", description="over segments")
     loss: SegmentLossSettings = SegmentLossSettings()
+    needs_of_keys: ClassVar[Mapping[str, Need]] = {
+        "overlap": Need("pick=all", lambda own: own.pick == "all"),
+        "reduce": Need("pick=all", lambda own: own.pick == "all"),
+    }
 
     @field_validator("length")
     @classmethod
@@ -83,6 +88,10 @@ class TeacherSettings(Settings):
     posterior: Weight = Field(1.0, description="weight of KL (teacher || student) of margin-free posteriors")
     temperature: float = Field(1.0, ge=0.01, le=100)
     projection: bool = Field(False, description="learn a map to the teacher's space; always so where dimensions differ")
+    needs_of_keys: ClassVar[Mapping[str, Need]] = {
+        "temperature": Need("posterior above 0", lambda own: own.posterior > 0),
+        "projection": Need("embedding above 0", lambda own: own.embedding > 0),
+    }
 
     @property
     def says_anything(self) -> bool:

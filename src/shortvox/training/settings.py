@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from shortvox.config import Settings
+from shortvox.config import Need, Settings
 from shortvox.frontend.augment import AugmentSettings
 from shortvox.heads import head
 from shortvox.models import blueprint
@@ -18,6 +19,7 @@ from shortvox.training.crops import FullUtterance, parse_crop
 
 MOST_STEPS = 10**9
 MOST_EPOCHS = 1e6
+MOST_SECONDS = 50_000  # of speech in the crops of a step: 3 GB as samples alone
 
 
 class OptimiserSettings(Settings):
@@ -26,6 +28,7 @@ class OptimiserSettings(Settings):
     weight_decay: float = Field(1e-2, ge=0, le=10)
     momentum: float = Field(0.9, ge=0, lt=1)
     clip: float | None = Field(5.0, gt=0, le=1e6, description="largest gradient norm; null for none")
+    needs_of_keys: ClassVar[Mapping[str, Need]] = {"momentum": Need("name=sgd", lambda own: own.name == "sgd")}
 
 
 class ScheduleSettings(Settings):
@@ -36,6 +39,11 @@ class ScheduleSettings(Settings):
     final: float = Field(0.01, ge=0, le=1, description="last rate as a share of the first (cosine, exponential)")
     factor: float = Field(0.1, gt=0, le=1, description="what each drop multiplies by (step)")
     every: float = Field(0.33, gt=0, le=1, description="share of the steps between drops (step)")
+    needs_of_keys: ClassVar[Mapping[str, Need]] = {
+        "final": Need("name=cosine or exponential", lambda own: own.name in ("cosine", "exponential")),
+        "factor": Need("name=step", lambda own: own.name == "step"),
+        "every": Need("name=step", lambda own: own.name == "step"),
+    }
 
 
 class ValidationSettings(Settings):
@@ -44,6 +52,10 @@ class ValidationSettings(Settings):
     speakers: int = Field(0, ge=0, le=100_000, description="how many; 0 switches validation off")
     every: int = Field(0, ge=0, le=MOST_STEPS, description="steps between validations; 0: only at the end")
     utterances: int = Field(8, ge=2, le=10_000, description="at most this many of each speaker")
+    needs_of_keys: ClassVar[Mapping[str, Need]] = {
+        "every": Need("speakers above 0", lambda own: own.speakers > 0),
+        "utterances": Need("speakers above 0", lambda own: own.speakers > 0),
+    }
 
 
 class TransferSettings(Settings):
@@ -57,6 +69,13 @@ class TransferSettings(Settings):
     refresh: Literal["never", "epoch", "ema"] = Field("never", description="how a frozen W follows the student")
     momentum: float = Field(0.99, ge=0, lt=1, description="ema: what W keeps of itself in a step")
     utterances: int = Field(10, ge=1, le=10_000, description="centroids: at most this many utterances of each speaker")
+    needs_of_keys: ClassVar[Mapping[str, Need]] = {
+        "momentum": Need("refresh=ema", lambda own: own.refresh == "ema"),
+        "utterances": Need(
+            "rows=centroids, missing=centroid or refresh=epoch",
+            lambda own: own.rows == "centroids" or own.missing == "centroid" or own.refresh == "epoch",
+        ),
+    }
 
     @model_validator(mode="after")
     def _only_frozen_rows_follow(self) -> TransferSettings:
@@ -102,6 +121,19 @@ class TrainSettings(Settings):
     workers: int = Field(0, ge=0, le=256, description="processes that prepare batches")
     checkpoint_every: int = Field(50, ge=1, le=MOST_STEPS)
     tensorboard: bool = False
+    needs_of_keys: ClassVar[Mapping[str, Need]] = {
+        "per_speaker": Need("sampler=balanced", lambda own: own.sampler == "balanced"),
+        "segments.join": Need(
+            "segments.pick=all and a loss or a teacher of the aggregate",
+            lambda own: own.segments.pick == "all" and "aggregate" in own.branches(),
+        ),
+        "segments.augment": Need(
+            "an augmentation to draw: augment.kinds and augment.probability, or SpecAugment",
+            lambda own: own.augment.draws_anything,
+        ),
+        "transfer.missing": Need("a head with rows, such as aam", lambda own: bool(head[own.model.head.name].rows)),
+        "transfer.absent": Need("a head with rows, such as aam", lambda own: bool(head[own.model.head.name].rows)),
+    }
 
     @model_validator(mode="before")
     @classmethod
@@ -120,6 +152,16 @@ class TrainSettings(Settings):
     def _readable(cls, crop: str) -> str:
         parse_crop(crop)
         return crop
+
+    @model_validator(mode="after")
+    def _fits_into_memory(self) -> TrainSettings:
+        crop = parse_crop(self.crop)
+        if not isinstance(crop, FullUtterance) and self.items * crop.longest > MOST_SECONDS:
+            raise ValueError(
+                f"batch: {self.items} crops of {crop.longest:g} s are more than the {MOST_SECONDS} s of speech that a "
+                "step may hold; lower batch or crop"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fits_its_head(self) -> TrainSettings:
