@@ -305,7 +305,7 @@ def replaced(old: str, new: str) -> Spoil:
         (replaced("v1-0", "v0-0"), "row 4: column utterance: 'v0-0' is also in row 2"),
         (replaced("v1/0.wav", "../0.wav"), "row 4: column path"),
         (replaced("v1-0,v1", "v1-0,"), "row 4: column speaker: empty"),
-        (lambda path: path.write_text("utterance,speaker,path\na,b," + 5000 * "x" + "\n"), "missing"),
+        (lambda path: path.write_text("utterance,speaker,path\na,b," + 5000 * "x" + "\n"), "longer than 4096"),
     ],
 )
 def test_manifests_that_cannot_be_used(
@@ -320,7 +320,7 @@ def test_manifests_that_cannot_be_used(
 def test_the_check_survives_a_name_that_no_file_can_have(broken: Path, capsys: Capture) -> None:
     (broken / "manifest.csv").write_text("utterance,speaker,path\na,b," + 5000 * "x" + "\n")
     assert run(["corpus", "check", str(broken), "--json"]) == 2
-    assert json.loads(capsys.readouterr().out)["counts"] == {"missing": 1}
+    assert json.loads(capsys.readouterr().out)["counts"] == {"malformed row": 1}
 
 
 def test_too_few_speakers(model_folder: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -394,7 +394,7 @@ def test_trial_lists_that_cannot_be_used(
         ("config.yaml", replaced("ecapa-64", "ecapa-65"), "did you mean 'ecapa-64'"),
         ("config.yaml", replaced("ecapa-64", "ecapa-128"), "do not fit backbone ecapa-128"),
         ("config.yaml", lambda path: path.write_text(""), "expected 'key: value'"),
-        ("config.yaml", garbage, "cannot be read"),
+        ("config.yaml", garbage, "config.yaml: row 1: not UTF-8"),
         ("speakers.txt", garbage, "not UTF-8"),
         ("speakers.txt", lambda path: path.write_text("a\nb\n"), "2 head rows"),
         ("model.safetensors", garbage, "damaged"),
