@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recordings import encode, tones, write_tones
 
-from shortvox.corpora import media
-from shortvox.corpora.audio import probe, read_audio, resampled_length, segment_end
+from shortvox.corpora import audio, media
+from shortvox.corpora.audio import (
+    ANY_LEVEL,
+    probe,
+    read_audio,
+    read_blocks,
+    read_samples,
+    resampled_length,
+    segment_end,
+)
 from shortvox.corpora.faults import AudioFault
+from shortvox.corpora.forward import Forward
 from shortvox.errors import AudioError
 
 SECONDS = 3.0
@@ -56,9 +67,121 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_audio(tmp_path / "a.wav"), (left + right) / 2, atol=1e-6)
 
 
-def test_loud_float_files_are_clipped_to_one(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", 9 * tones(), 16000, subtype="FLOAT")
-    assert np.abs(read_audio(tmp_path / "a.wav")).max() == 1
+def test_one_channel(tmp_path: Path) -> None:
+    left, right = tones(22050, 2.0), 0.3 * tones(22050, 2.0)[::-1]
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.stack([left, right], 1), 22050, subtype="FLOAT")
+    for channel, voice in enumerate((left, right)):
+        soundfile.write(tmp_path / "alone.wav", voice, 22050, subtype="FLOAT")
+        alone = read_audio(tmp_path / "alone.wav")
+        np.testing.assert_array_equal(read_audio(path, channel=channel), alone)
+        np.testing.assert_allclose(read_samples(path, 5000, 900, channel), alone[5000:5900], atol=1e-5)
+    for read in (lambda: read_audio(path, channel=2), lambda: read_samples(path, 0, 100, 2)):
+        with pytest.raises(AudioFault, match="channel 2 of 2, counted from 0") as caught:
+            read()
+        assert caught.value.kind == "no such channel"
+
+
+@pytest.mark.parametrize("gain", [4.0, 0.01, 1e-3])
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_samples_keep_their_values_at_any_level(tmp_path: Path, gain: float, rate: int) -> None:
+    for name, level in (("a", gain), ("plain", 1.0)):
+        soundfile.write(tmp_path / f"{name}.wav", level * tones(rate), rate, subtype="FLOAT")
+    expected = gain * read_audio(tmp_path / "plain.wav")
+    np.testing.assert_allclose(read_audio(tmp_path / "a.wav"), expected, atol=1e-5 * gain)
+
+
+@pytest.mark.parametrize(
+    ("gain", "expected"),
+    [(32768.0, "beyond full scale"), (1e30, "beyond full scale"), (1e300, "non-finite"), (1e-9, "silent")],
+)
+@pytest.mark.parametrize("rate", [16000, 8000])
+def test_levels_that_are_no_speech(tmp_path: Path, gain: float, expected: str, rate: int) -> None:
+    soundfile.write(tmp_path / "a.wav", gain * tones(rate).astype(np.float64), rate, subtype="DOUBLE")
+    assert fault(tmp_path / "a.wav").kind == expected
+
+
+def test_a_level_that_mixing_sets_is_kept(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", 32768 * tones(), 16000, subtype="FLOAT")
+    np.testing.assert_allclose(read_audio(tmp_path / "a.wav", loudest=ANY_LEVEL), 32768 * tones(), rtol=1e-6)
+
+
+def test_channels_that_cancel(tmp_path: Path) -> None:
+    voice, rng = tones(), np.random.default_rng(0)
+    noise = rng.standard_normal((2, len(voice))).astype(np.float32)
+
+    def write(*channels: np.ndarray, subtype: str = "FLOAT") -> Path:
+        soundfile.write(tmp_path / "a.wav", np.stack(channels, 1), 16000, subtype=subtype)
+        return tmp_path / "a.wav"
+
+    for cancelling in (
+        write(voice, -voice),
+        write(voice, -voice, subtype="PCM_16"),
+        write(voice + 1e-3 * noise[0], 1e-3 * noise[1] - voice),
+    ):
+        found = fault(cancelling)
+        assert found.kind == "channels cancel" and "column channel" in str(found)
+    with pytest.raises(AudioFault, match="channels cancel"):
+        read_samples(write(voice, -voice), 3000, 8000)
+    np.testing.assert_array_equal(read_audio(write(voice, -voice), channel=1), -voice)
+    for sound in (
+        write(voice, voice),
+        write(voice, 0 * voice),
+        write(voice, -0.5 * voice),
+        write(*(0.1 * rng.standard_normal((60, 1600))).astype(np.float32)),  # nothing in common, as in far noise
+        write(voice, *(-voice / 3 for _ in range(2))),
+    ):
+        read_audio(sound)
+    hum = write(np.append(voice, 5e-4 * voice), np.append(voice, -5e-4 * voice))
+    assert len(read_samples(hum, 32000, 16000)) == 16000  # a pause, where only hum of opposite phase is left
+
+
+def test_a_wav_that_cannot_be_sought_in(tmp_path: Path) -> None:
+    path = write_tones(tmp_path / "a.wav", 8000, 30.0, subtype="GSM610")
+    assert not soundfile.SoundFile(path).seekable()
+    whole = read_audio(path)
+    assert len(whole) == probe(path).frames == 480000
+    assert np.corrcoef(whole, tones(16000, 30.0))[0, 1] > 0.8
+    for first in (0, 100, 16000, 400_000):
+        np.testing.assert_allclose(read_samples(path, first, 9000), whole[first : first + 9000], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "subtype", "rate"),
+    [
+        ("wav", "PCM_16", 16000),
+        ("flac", "PCM_16", 44100),
+        ("mp3", None, 44100),
+        ("ogg", "VORBIS", 48000),
+        ("wav", "GSM610", 8000),
+    ],
+)
+def test_blocks_equal_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, subtype: str | None, rate: int
+) -> None:
+    path = write_tones(tmp_path / f"a.{suffix}", rate, 7.3, subtype=subtype)
+    (whole,) = read_blocks(path, 1000, 110_000)
+    monkeypatch.setattr(audio, "_BLOCK", 2 * rate)
+    blocks = [*read_blocks(path, 1000, 110_000)]
+    assert [len(block) for block in blocks] == [32000, 32000, 32000, 14000]
+    np.testing.assert_allclose(np.concatenate(blocks), whole, atol=1e-4)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.integers(1, 60)), max_size=8), st.lists(st.integers(1, 20), max_size=5)
+)
+def test_forward_reading_gives_what_seeking_would(reads: list[tuple[int, int]], sizes: list[int]) -> None:
+    stream = np.arange(2 * sum(sizes), dtype=np.float32).reshape(-1, 2)
+    begun: list[int] = []
+
+    def begin() -> Iterator[np.ndarray]:
+        begun.append(1)
+        yield from np.split(stream, np.cumsum(sizes)[:-1]) if sizes else ()
+
+    forward = Forward(begin, 2)
+    for start, count in reads:
+        np.testing.assert_array_equal(forward.read(start, count), stream[start : start + count])
+    assert len(begun) <= 1 + sum(later < earlier for (earlier, _), (later, _) in pairwise(reads))
 
 
 FORMATS = [("wav", "PCM_16"), ("wav", "PCM_24"), ("flac", None), ("ogg", "VORBIS"), ("ogg", "OPUS"), ("mp3", None)]
@@ -212,6 +335,51 @@ def test_what_libsndfile_cannot_read(
         piece = read_audio(path, start=start, duration=1.0)
         first = round(start * 16000)
         np.testing.assert_allclose(piece, whole[first : first + 16000], atol=tolerance)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+def test_a_crop_that_begins_soon_after_the_start_of_an_m4a(tmp_path: Path, rate: int) -> None:
+    """Sought for, it lacks the packet that an AAC decoder begins with."""
+    pytest.importorskip("av")
+    path = encode(tmp_path / "a.m4a", "aac", rate, 4.0)
+    whole = read_audio(path)
+    for first in (1, 100, 619, 1024, 2500, 3999, 4001, 4200, 20_000):
+        np.testing.assert_allclose(read_samples(path, first, 8000), whole[first : first + 8000], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate", "container"),
+    [("a.m4a", "aac", 16000, None), ("a.webm", "libopus", 48000, None), ("a.aac", "aac", 16000, "adts")],
+)
+def test_joined_and_cut_media(tmp_path: Path, name: str, codec: str, rate: int, container: str | None) -> None:
+    av = pytest.importorskip("av")
+    try:
+        path = encode(tmp_path / name, codec, rate, 3.0, container)
+    except (av.error.FFmpegError, ValueError) as error:
+        pytest.skip(f"this FFmpeg has no {codec} encoder ({error})")
+    content, whole = path.read_bytes(), read_audio(path)
+    assert len(whole) == probe(path).frames
+    for at in np.linspace(1, len(content) - 3, 12).astype(int):
+        path.write_bytes(content[:at])
+        assert fault(path).kind in ("truncated", "corrupt", "empty"), at
+    path.write_bytes(content + content)
+    try:
+        assert len(read_audio(path)) == pytest.approx(2 * len(whole), abs=3200)
+    except AudioFault as found:
+        assert found.kind in ("joined", "corrupt", "truncated")
+
+
+@pytest.mark.parametrize("suffix", sorted(media.SUFFIXES - {".g722", ".gsm"}))
+def test_a_playlist_is_not_followed(tmp_path: Path, suffix: str) -> None:
+    pytest.importorskip("av")
+    write_tones(tmp_path / "good.wav")
+    for text in (
+        "ffconcat version 1.0\nfile good.wav\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4.0,\ngood.wav\n#EXT-X-ENDLIST\n",
+    ):
+        path = tmp_path / f"list{suffix}"
+        path.write_text(text)
+        assert fault(path).kind in ("corrupt", "empty")
 
 
 def test_raw_gsm_is_decoded(tmp_path: Path) -> None:

@@ -9,7 +9,10 @@ import pytest
 import soundfile
 from recordings import make_corpus, tones, write_tones
 
+from shortvox.corpora import check
 from shortvox.corpora.check import check_corpus
+from shortvox.corpora.store import Levels
+from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError
 
 
@@ -77,6 +80,22 @@ def test_damage_in_the_middle_of_a_compressed_recording(tmp_path: Path) -> None:
     manifest.write_text(manifest.read_text().replace("s0/0.wav", "a.flac"))
     (finding,) = check_corpus(tmp_path).findings
     assert finding.kind in ("corrupt", "truncated")
+
+
+def test_a_decoder_that_fails_in_an_unforeseen_way_is_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_corpus(tmp_path, 2, 1)
+    read = check.listen
+
+    def fail(u: Utterance) -> Levels:
+        if u.id == "s0-0":
+            raise MemoryError("array is too big")
+        return read(u)
+
+    monkeypatch.setattr(check, "listen", fail)
+    (finding,) = check_corpus(tmp_path).findings
+    assert (finding.row, finding.kind) == (2, "corrupt") and "array is too big" in finding.message
 
 
 def test_speakers_on_both_sides(tmp_path: Path) -> None:

@@ -11,11 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from recordings import make_corpus, write_tones
+from recordings import make_corpus, tones, write_tones
 
+from shortvox.corpora import audio
 from shortvox.corpora import store as store_module
+from shortvox.corpora.check import check_corpus
 from shortvox.corpora.corpus import Corpus, load_corpus, write_manifest
-from shortvox.corpora.store import PackedStore, SeekingStore, open_store, pack
+from shortvox.corpora.faults import AudioFault
+from shortvox.corpora.store import PackedStore, SeekingStore, open_store, pack, quantised
+from shortvox.corpora.utterance import Utterance
 from shortvox.errors import AudioError, ShortvoxError
 
 
@@ -52,6 +56,89 @@ def test_pcm16_at_16_khz_is_packed_without_loss(tmp_path: Path) -> None:
     np.testing.assert_array_equal(open_store(corpus, tmp_path / "cache").read(0), open_store(corpus).read(0))
 
 
+def one_file(folder: Path, samples: np.ndarray, rate: int = 16000, **utterance: object) -> Corpus:
+    """A corpus of one float file."""
+    folder.mkdir(parents=True)
+    soundfile.write(folder / "a.wav", samples, rate, subtype="DOUBLE")
+    write_manifest(folder, [Utterance("a", "s", folder / "a.wav", **utterance)])
+    return load_corpus(folder)
+
+
+@pytest.mark.parametrize("level", [31.0, 4.0, 1.0, 0.3, 0.011, 1e-3, 1e-4])
+def test_both_stores_agree_at_any_level(tmp_path: Path, level: float) -> None:
+    """16 bits of the loudest sample, which nothing clips."""
+    sound = level * tones(seconds=1.0) / np.abs(tones(seconds=1.0)).max()
+    corpus = one_file(tmp_path / "corpus", sound)
+    one, other = open_store(corpus).read(0), open_store(corpus, tmp_path / "cache").read(0)
+    np.testing.assert_allclose(one, sound, rtol=1e-6)
+    np.testing.assert_allclose(other, one, atol=1.01 * level / 32768)
+    assert np.abs(other).max() == pytest.approx(level, rel=1e-4)
+
+
+@pytest.mark.parametrize("loudest", [-32768, -16384, 32767, 16384, 8191, 1])
+def test_sixteen_bits_are_packed_to_the_bit(tmp_path: Path, loudest: int) -> None:
+    samples = np.random.default_rng(0).integers(-abs(loudest), abs(loudest), 4000, np.int64).astype(np.float64)
+    samples[7] = loudest
+    corpus = one_file(tmp_path / "corpus", samples.clip(-32768, 32767) / 32768)
+    np.testing.assert_array_equal(open_store(corpus, tmp_path / "cache").read(0), open_store(corpus).read(0))
+
+
+VOICE = tones(seconds=1.0)
+
+
+@pytest.mark.parametrize(
+    ("samples", "utterance", "kind"),
+    [
+        (1e-9 * VOICE, {}, "silent"),
+        (0.49 / 32768 * np.sign(VOICE), {}, "silent"),
+        (np.stack([VOICE, -VOICE], 1), {}, "channels cancel"),
+        (np.stack([np.rint(VOICE * 32768), -np.rint(VOICE * 32768) - 1], 1) / 32768, {}, "channels cancel"),
+        (32768 * VOICE, {}, "beyond full scale"),
+        (np.append(VOICE, np.nan), {}, "non-finite"),
+        (VOICE, {"channel": 1}, "no such channel"),
+        (VOICE, {"duration": 2.0}, "truncated"),
+    ],
+)
+def test_both_stores_and_check_refuse_the_same(
+    tmp_path: Path, samples: np.ndarray, utterance: dict[str, object], kind: str
+) -> None:
+    corpus = one_file(tmp_path / "corpus", samples, **utterance)
+    for cache in (None, tmp_path / "cache"):
+        with pytest.raises(AudioFault) as caught:
+            open_store(corpus, cache).read(0)
+        assert caught.value.kind == kind
+    assert check_corpus(corpus.root).counts == {kind: 1}
+
+
+def test_each_utterance_of_a_two_channel_recording_has_its_own_voice(tmp_path: Path) -> None:
+    voices = VOICE, -0.4 * VOICE[::-1]
+    folder = tmp_path / "corpus"
+    one_file(folder, np.stack(voices, 1))
+    write_manifest(folder, [Utterance(f"u{n}", f"s{n}", folder / "a.wav", channel=n) for n in range(2)])
+    for store in (open_store(load_corpus(folder)), open_store(load_corpus(folder), tmp_path / "cache")):
+        for position, voice in enumerate(voices):
+            np.testing.assert_allclose(store.read(position), voice, atol=1e-4)
+            np.testing.assert_allclose(store.read(position, 100, 500), voice[100:600], atol=1e-4)
+
+
+def test_a_long_recording_is_packed_without_holding_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = one_file(tmp_path / "corpus", 3 * np.tile(VOICE, 20))
+    expected = PackedStore(pack(corpus, tmp_path / "one"))
+    monkeypatch.setattr(store_module, "_LONG", 5.0)
+    monkeypatch.setattr(audio, "_BLOCK", 16000)
+    longest = 0
+
+    def noticed(speech: np.ndarray, scale: float) -> np.ndarray:
+        nonlocal longest
+        longest = max(longest, len(speech))
+        return quantised(speech, scale)
+
+    monkeypatch.setattr(store_module, "quantised", noticed)
+    packed = PackedStore(pack(corpus, tmp_path / "two"))
+    assert longest == 16000
+    np.testing.assert_array_equal(packed.read(0), expected.read(0))
+
+
 @pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize(("start", "samples"), [(-1, 10), (0, 10**9), (7999, 0), (10**9, None)])
 def test_reading_outside_an_utterance_is_a_bug(tmp_path: Path, cached: bool, start: int, samples: int | None) -> None:
@@ -64,7 +151,7 @@ def test_a_pack_is_reused_until_a_file_changes(tmp_path: Path, monkeypatch: pyte
     corpus = make_corpus(tmp_path / "corpus", 2, 1)
     first = pack(corpus, tmp_path / "cache")
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, "decode", lambda u: pytest.fail("decoded again"))
+        patch.setattr(store_module, "_decode", lambda u: pytest.fail("decoded again"))
         assert pack(corpus, tmp_path / "cache") == first
     write_tones(corpus.utterances[0].path, seconds=0.9)
     second = pack(corpus, tmp_path / "cache")

@@ -123,10 +123,17 @@ def test_reverberation_keeps_length_and_level(data: SpeechData) -> None:
     assert not np.allclose(wet, speech, atol=1e-3)
 
 
-def test_reverberation_is_the_linear_convolution(data: SpeechData, tmp_path: Path) -> None:
+@pytest.mark.parametrize("level", [1.0, 5.0, 32768.0])
+@pytest.mark.parametrize("microphones", [1, 8])
+def test_reverberation_is_the_linear_convolution(
+    data: SpeechData, tmp_path: Path, level: float, microphones: int
+) -> None:
+    """With the first microphone's response: the level of the file and the other microphones do not change the room."""
+    responses = np.random.default_rng(0).standard_normal((800, microphones)).astype(np.float32)
     response = np.zeros(800, np.float32)
     response[[100, 300, 700]] = 0.8, -0.4, 0.2  # the direct path arrives late: it is moved to time zero
-    soundfile.write(tmp_path / "rir.wav", response, 16000, subtype="FLOAT")
+    responses[:, 0] = response
+    soundfile.write(tmp_path / "rir.wav", level * responses, 16000, subtype="FLOAT")
     speech = data.store.read(3, 0, 7001)
     wet = augmenter(data, kinds=("reverb",), rirs=(tmp_path,))(speech, 3, np.random.default_rng(0))
     expected = np.convolve(speech, response[100:])[: len(speech)]

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from shortvox.quiet import keep_stderr
+
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # must be set before torch starts its threads
 
 MISTAKE, INTERRUPTED, READER_GONE = 2, 130, 141
@@ -32,6 +34,7 @@ def main() -> None:
     atexit.register(_hear, signal.SIG_IGN)  # in the last moments of the interpreter
     _open_what_is_closed()
     _use_utf8()
+    keep_stderr()
     code = run(sys.argv[1:])
     _drop_what_cannot_be_written()
     sys.exit(code)

@@ -1,63 +1,42 @@
 """Recordings of any rate and channel count, read as 16 kHz mono float32, whole or a piece of them by seeking.
 
-libsndfile reads WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, CAF, AU, W64; `media.py` (PyAV, the optional extra
-`[media]`) reads the rest: m4a, webm, raw G.722 and GSM. Resampling is soxr HQ. A piece of a resampled file
-starts on a whole period of both clocks and carries a margin, so that it equals that piece of the whole file
-resampled.
+libsndfile reads WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, CAF, AU, W64, after `containers` has looked whether all is
+there; `media.py` (PyAV, the optional extra `[media]`) reads the rest: m4a, webm, raw G.722 and GSM. A reader gives all
+the speech that a file holds, or an AudioFault that names what is wrong.
+
+Resampling is soxr HQ. A piece of a resampled file starts on a whole period of both clocks and carries a margin, so that
+it equals that piece of the whole file resampled. Samples keep their values, beyond full scale too.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-import soundfile
 import soxr
 
-from shortvox.corpora import media
 from shortvox.corpora.faults import AudioFault
+from shortvox.corpora.source import AUDIO_SUFFIXES as AUDIO_SUFFIXES
+from shortvox.corpora.source import Source, open_source
 
 SAMPLE_RATE = 16000
-SNDFILE_SUFFIXES = frozenset(
-    [
-        ".wav",
-        ".wave",
-        ".flac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".mp3",
-        ".aif",
-        ".aiff",
-        ".aifc",
-        ".au",
-        ".snd",
-        ".caf",
-        ".w64",
-        ".rf64",
-        ".sph",
-        ".nist",
-    ]
-)
-AUDIO_SUFFIXES = SNDFILE_SUFFIXES | media.SUFFIXES
 # Seconds. A manifest's duration is text that was rounded, or measured before a codec padded the last frame.
 OVERSHOOT = 0.1
 ROUNDING = 0.02
 # soxr HQ looks about 20 ms around a sample at 8 kHz; twice that leaves nothing of the cut to hear.
 _MARGIN = 0.05
-# Seconds decoded and dropped before a piece. MP3 frames borrow bits from earlier ones; libsndfile places the
-# samples of the last Vorbis page a few ms late when it seeks straight into it. Opus has its own pre-roll.
-_PREROLL = {"MPEG_LAYER_I": 0.25, "MPEG_LAYER_II": 0.25, "MPEG_LAYER_III": 0.25, "VORBIS": 2.0}
-# libsndfile's log of a file whose header promises more bytes than follow: "data : 64000 (should be 31978)".
-_PROMISED = re.compile(r"^\s*(?:data|riff|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
-_UNKNOWN_SIZE = 0x7FFF0000  # writers of streams put the largest number there
-_OGG_PAGE = 27 + 255 + 255 * 255  # header, segment table, body: the longest page
+# Decoders overshoot a little and mixes by a few times; a peak of hundreds is another scale, which a VAD's threshold or
+# an SNR would not know.
+LOUDEST = 32.0
+ANY_LEVEL = 2.0**31
+QUIETEST = 0.5 / 32768  # what 16 bits round to zero
+# Channels cancel where their mean has this share of the power that channels without anything in common would leave.
+_CANCELLED = 0.02
+_UNHEARD = 1e-6  # power of the channels (-60 dB) under which nothing is said of cancelling
+_BLOCK = 1 << 22  # samples of all channels that are decoded at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,56 +53,75 @@ class AudioInfo:
         return self.source_frames / self.rate
 
 
-class Source(Protocol):
-    """An open recording, read in its own rate and channels."""
-
-    rate: int
-    channels: int
-    frames: int
-
-    def read(self, start: int, count: int) -> np.ndarray:
-        """(count, channels) float32, or fewer rows where the recording ends early."""
-        ...
-
-
 def probe(path: Path) -> AudioInfo:
-    """Length, rate and channels from the file's header; nothing is decoded where the format tells.
+    """Length, rate and channels, as reading finds them; compressed files are walked to their end, decoded only where
+    nothing else tells the length.
 
     Raises AudioError for a missing, unreadable, truncated or empty file.
     """
-    with _open(Path(path)) as source:
+    with open_source(Path(path)) as source:
         return _info(source)
 
 
-def read_audio(path: Path, *, start: float = 0.0, duration: float | None = None) -> np.ndarray:
-    """(samples,) float32 in [-1, 1], mono (mean of the channels), 16 kHz; `start` and `duration` in seconds.
+def read_audio(
+    path: Path,
+    *,
+    start: float = 0.0,
+    duration: float | None = None,
+    channel: int | None = None,
+    loudest: float = LOUDEST,
+) -> np.ndarray:
+    """(samples,) float32, mono, 16 kHz; `start` and `duration` in seconds.
 
-    Without `duration`, up to the end. Raises AudioError for a file that is missing, corrupt, empty, truncated
-    (also: shorter than start + duration by more than 0.1 s), holds NaN or infinite samples, or, read whole,
-    is all zeros.
+    Without `duration`, up to the end. Without a `channel` (counted from 0), the mean of all. Raises AudioError for a
+    file that is missing, corrupt, empty, truncated (also: shorter than start + duration by more than 0.1 s), that holds
+    several recordings, NaN or infinite samples, or samples beyond `loudest` times full scale, whose channels cancel, or
+    that is, read whole, silent.
     """
     path = Path(path)
     first = round(start * SAMPLE_RATE)
-    with _open(path) as source:
-        last = segment_end(path, _info(source).frames, first, duration)
-        samples = _read(path, source, first, last)
-    if first == 0 and duration is None and not samples.any():
-        raise AudioFault(path, "silent", "every sample is zero")
+    last = segment_end(path, probe(path).frames, first, duration)
+    samples = np.concatenate([*read_blocks(path, first, last - first, channel, loudest=loudest)])
+    if first == 0 and duration is None and is_silent(samples):
+        raise AudioFault(path, "silent", "every sample is zero in 16 bits")
     return samples
 
 
-def read_samples(path: Path, first: int, count: int) -> np.ndarray:
+def read_samples(path: Path, first: int, count: int, channel: int | None = None) -> np.ndarray:
     """(count,) float32: samples [first, first + count) of the recording at 16 kHz; silence is allowed.
 
     Raises AudioError as `read_audio` does.
     """
-    with _open(path) as source:
+    return np.concatenate([*read_blocks(path, first, count, channel)])
+
+
+def read_blocks(
+    path: Path, first: int, count: int, channel: int | None = None, *, loudest: float = LOUDEST
+) -> Iterator[np.ndarray]:
+    """What `read_samples` gives, in pieces of a bounded size: for recordings of hours."""
+    with open_source(path) as source:
         frames = _info(source).frames
         if first < 0 or first + count > frames:
             raise AudioFault(
                 path, "truncated", f"samples {first} to {first + count} were expected, it ends at {frames}"
             )
-        return _read(path, source, first, first + count)
+        refuse_channel(path, source.channels, channel)
+        mono = _Mono(path, source, channel, loudest)
+        step = max(_BLOCK // source.channels * SAMPLE_RATE // source.rate, SAMPLE_RATE)
+        for start in range(first, first + count, step):
+            yield _read(mono, start, min(start + step, first + count))
+        mono.refuse_cancelled()
+
+
+def is_silent(samples: np.ndarray) -> bool:
+    """Nothing is left of (samples,) in 16 bits."""
+    return bool(max(samples.max(), -samples.min()) <= QUIETEST)
+
+
+def refuse_channel(path: Path, channels: int, channel: int | None) -> None:
+    """Raises AudioFault for a channel that the recording does not have."""
+    if channel is not None and channel >= channels:
+        raise AudioFault(path, "no such channel", f"channel {channel} of {channels}, counted from 0")
 
 
 def segment_end(path: Path, frames: int, first: int, duration: float | None) -> int:
@@ -149,98 +147,63 @@ def resampled_length(frames: int, rate: int) -> int:
     return max((frames * SAMPLE_RATE + rate // 2) // rate, 1) if frames else 0
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[Source]:
-    try:
-        found = path.is_file()
-    except OSError as error:  # a name that no file can have
-        raise AudioFault(path, "missing", error.strerror or "no such file") from None
-    if not found:
-        raise AudioFault(path, "missing", "no such file")
-    if path.stat().st_size == 0:
-        raise AudioFault(path, "empty", "0 bytes")
-    opened = _open_sndfile if path.suffix.lower() in SNDFILE_SUFFIXES else media.open_media
-    with opened(path) as source:
-        if source.frames <= 0:
-            raise AudioFault(path, "empty", "no samples")
-        yield source
-
-
-class _Sndfile:
-    def __init__(self, handle: soundfile.SoundFile) -> None:
-        self._handle = handle
-        self.rate: int = handle.samplerate
-        self.channels: int = handle.channels
-        self.frames: int = handle.frames
-        self._preroll = round(_PREROLL.get(handle.subtype, 0.0) * self.rate)
-
-    def read(self, start: int, count: int) -> np.ndarray:
-        # One read call: soundfile seeks after each, which would throw the decoder's state away again.
-        before = min(self._preroll, start)
-        self._handle.seek(start - before)
-        return self._handle.read(before + count, dtype="float32", always_2d=True)[before:]
-
-
-@contextmanager
-def _open_sndfile(path: Path) -> Iterator[Source]:
-    try:
-        with soundfile.SoundFile(str(path)) as handle:
-            promised = _PROMISED.search(handle.extra_info)
-            if promised and int(promised[2]) + 1 < int(promised[1]) < _UNKNOWN_SIZE:
-                raise AudioFault(
-                    path, "truncated", f"the header promises {promised[1]} bytes of audio, {promised[2]} are there"
-                )
-            if handle.format == "OGG" and _ogg_is_cut(path):
-                raise AudioFault(path, "truncated", "the last Ogg page is incomplete")
-            yield _Sndfile(handle)
-    except soundfile.LibsndfileError as error:
-        reason = (error.error_string or "damaged, or not what its name says").strip().rstrip(".")
-        raise AudioFault(path, "corrupt", reason) from None
-    except OSError as error:
-        raise AudioFault(path, "corrupt", error.strerror or str(error)) from None
-
-
-def _ogg_is_cut(path: Path) -> bool:
-    """libsndfile drops an incomplete last page without a word, and shortens the file by it."""
-    with path.open("rb") as handle:
-        handle.seek(max(path.stat().st_size - _OGG_PAGE, 0))
-        tail = handle.read()
-    page = tail[tail.rfind(b"OggS") :]
-    if len(page) < 27 or len(page) < 27 + page[26]:
-        return True
-    table = page[27 : 27 + page[26]]
-    return len(page) < 27 + len(table) + sum(table)
-
-
 def _info(source: Source) -> AudioInfo:
     frames = resampled_length(source.frames, source.rate)
     return AudioInfo(frames, source.rate, source.channels, source.frames)
 
 
-def _read(path: Path, source: Source, first: int, last: int) -> np.ndarray:
-    """Samples [first, last) at 16 kHz, mono."""
-    if source.rate == SAMPLE_RATE:
-        return _mono(path, source, first, last - first)
-    common = gcd(source.rate, SAMPLE_RATE)
-    down, up = source.rate // common, SAMPLE_RATE // common  # `down` stored samples last as long as `up` here
+def _read(mono: _Mono, first: int, last: int) -> np.ndarray:
+    """Samples [first, last) at 16 kHz."""
+    rate = mono.source.rate
+    if rate == SAMPLE_RATE:
+        return mono.read(first, last - first)
+    common = gcd(rate, SAMPLE_RATE)
+    down, up = rate // common, SAMPLE_RATE // common  # `down` stored samples last as long as `up` here
     margin = round(_MARGIN * SAMPLE_RATE) + 1
     block = max((first - margin) // up, 0)
-    end = min(-((last + margin) // -up) * down, source.frames)
-    stored = _mono(path, source, block * down, end - block * down)
-    resampled = soxr.resample(stored, source.rate, SAMPLE_RATE, quality="HQ")
+    end = min(-((last + margin) // -up) * down, mono.source.frames)
+    stored = mono.read(block * down, end - block * down)
+    resampled = soxr.resample(stored, rate, SAMPLE_RATE, quality="HQ")
     piece = np.zeros(last - first, np.float32)
     found = resampled[first - block * up : last - block * up]
     piece[: len(found)] = found  # soxr may give one sample fewer at the very end
-    return np.clip(piece, -1, 1, out=piece)
+    return piece
 
 
-def _mono(path: Path, source: Source, start: int, count: int) -> np.ndarray:
-    stored = source.read(start, count)
-    if len(stored) != count:
-        raise AudioFault(
-            path, "truncated", f"{count} samples were expected from sample {start}, {len(stored)} could be decoded"
-        )
-    mono = stored[:, 0] if stored.shape[1] == 1 else stored.mean(axis=1)
-    if not np.isfinite(mono).all():
-        raise AudioFault(path, "non-finite", "holds NaN or infinite samples")
-    return np.ascontiguousarray(np.clip(mono, -1, 1))
+class _Mono:
+    """One channel of a source, or the mean of all, with the faults that only samples show."""
+
+    def __init__(self, path: Path, source: Source, channel: int | None, loudest: float) -> None:
+        self.source = source
+        self._path, self._channel, self._loudest = path, channel, loudest
+        self._count, self._power, self._left = 0, 0.0, 0.0  # energy of the channels, of their mean
+
+    def read(self, start: int, count: int) -> np.ndarray:
+        """(count,) float32 at the rate of the source."""
+        stored = self.source.read(start, count)
+        if len(stored) != count:
+            raise AudioFault(
+                self._path,
+                "truncated",
+                f"{count} samples were expected from sample {start}, {len(stored)} could be decoded",
+            )
+        if self._channel is not None:
+            stored = stored[:, self._channel : self._channel + 1]
+        peak = np.abs(stored).max()
+        if not np.isfinite(peak):
+            raise AudioFault(self._path, "non-finite", "holds samples that are not finite numbers")
+        if peak > self._loudest:
+            raise AudioFault(self._path, "beyond full scale", f"its samples reach {peak:g} times full scale")
+        if stored.shape[1] == 1:
+            return np.ascontiguousarray(stored[:, 0])
+        mono = stored.mean(axis=1)
+        self._count += count
+        self._power += float(np.square(stored, dtype=np.float64).mean(axis=1).sum())
+        self._left += float(np.square(mono, dtype=np.float64).sum())
+        return mono
+
+    def refuse_cancelled(self) -> None:
+        """Raises AudioFault where the channels of what was read have opposite phase: their mean holds no speech."""
+        heard = self._power > _UNHEARD * self._count
+        if heard and self._left * self.source.channels < _CANCELLED * self._power:
+            raise AudioFault(self._path, "channels cancel", "their mean is far weaker than each of them")

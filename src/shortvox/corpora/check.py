@@ -13,7 +13,7 @@ from shortvox.corpora.faults import AudioFault
 from shortvox.corpora.manifest import Problem, read_manifest
 from shortvox.corpora.pieces import shared_speech
 from shortvox.corpora.split import read_speakers
-from shortvox.corpora.store import decode
+from shortvox.corpora.store import listen
 from shortvox.corpora.threads import in_threads
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError
@@ -59,9 +59,12 @@ def check_corpus(folder: Path, *, splits: Sequence[Path] = (), min_seconds: floa
 def _listen(row: tuple[int, Utterance], min_seconds: float) -> Problem | None:
     number, u = row
     try:
-        seconds = len(decode(u)) / SAMPLE_RATE
+        seconds = listen(u).samples / SAMPLE_RATE
     except AudioFault as fault:
         return Problem(number, fault.kind, f"{fault.path}: {fault.reason}", u.id)
+    except (ArithmeticError, MemoryError, RuntimeError, ValueError) as error:
+        # A decoder that fails in an unforeseen way: the other recordings are still looked at.
+        return Problem(number, "corrupt", f"{u.path}: cannot be read ({type(error).__name__}: {error})", u.id)
     if seconds < min_seconds:
         return Problem(number, "too short", f"{u.path}: {seconds:.3f} s, under {min_seconds:g} s", u.id)
     return None

@@ -9,13 +9,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
 import numpy as np
 
-from shortvox.corpora.audio import SAMPLE_RATE, probe, read_samples, segment_end
+from shortvox.corpora.audio import (
+    QUIETEST,
+    SAMPLE_RATE,
+    is_silent,
+    probe,
+    read_blocks,
+    read_samples,
+    refuse_channel,
+    segment_end,
+)
 from shortvox.corpora.checksum import checksums
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.faults import AudioFault
@@ -26,6 +37,7 @@ from shortvox.files import ensure_writable, refuse_folder, sync_folder, write_te
 from shortvox.locks import locked
 
 _FORMAT = 2
+_LONG = 120.0  # seconds; some dozens of utterances are decoded ahead of the one that is written
 
 
 class AudioStore(Protocol):
@@ -60,9 +72,9 @@ class SeekingStore:
     def read(self, position: int, start: int = 0, samples: int | None = None) -> np.ndarray:
         start, samples = _bounds(int(self.lengths[position]), start, samples)
         u = self._utterances[position]
-        speech = read_samples(u.path, int(self._starts[position]) + start, samples)
-        if samples == self.lengths[position]:
-            _refuse_silence(u, speech)
+        speech = read_samples(u.path, int(self._starts[position]) + start, samples, u.channel)
+        if samples == self.lengths[position] and is_silent(speech):
+            raise _silence(u)
         return speech
 
 
@@ -77,6 +89,7 @@ class PackedStore:
         index = _read_index(path)
         self.lengths = np.array(index["lengths"], np.int64)
         self.checksums: list[str] = index["checksums"]
+        self._units = np.array(index["scales"], np.float32) / np.float32(32768)
         self._offsets = np.concatenate([[0], np.cumsum(self.lengths)])
         self._samples = np.memmap(path, np.int16, mode="r")
 
@@ -86,15 +99,16 @@ class PackedStore:
     def read(self, position: int, start: int = 0, samples: int | None = None) -> np.ndarray:
         start, samples = _bounds(int(self.lengths[position]), start, samples)
         first = int(self._offsets[position]) + start
-        return self._samples[first : first + samples].astype(np.float32) / np.float32(32768)
+        return self._samples[first : first + samples].astype(np.float32) * self._units[position]
 
 
 def pack(corpus: Corpus, cache: Path) -> Path:
     """Decode every utterance into `<cache>/<key>.pcm` (int16, 16 kHz) beside a JSON index; the path.
 
-    The key holds sizes and times of the recordings, the index their checksums: a recording is read whole only when it
-    is packed. The index is written last and knows its own checksum, so a pack without one, or with a damaged one, is
-    made again. Processes that need the same pack wait for the first of them.
+    Each utterance has its own full scale, a power of two: what is 16 bits at 16 kHz is kept to the bit, and what goes
+    beyond ±1 is not clipped. The key holds sizes and times of the recordings, the index their checksums: a recording is
+    read whole only when it is packed. The index is written last and knows its own checksum, so a pack without one, or
+    with a damaged one, is made again. Processes that need the same pack wait for the first of them.
     """
     ensure_writable(cache)
     path = cache / f"{_key(corpus)}.pcm"
@@ -111,12 +125,15 @@ def _write_pack(corpus: Corpus, path: Path) -> None:
     for left_over in path.parent.glob(f".{path.name}.*.tmp"):
         left_over.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    lengths: list[int] = []
+    lengths, scales = [], []
     try:
         with temporary.open("wb") as handle:
-            for samples in in_threads(decode, corpus.utterances, f"Packing {corpus.name}"):
-                handle.write(samples.tobytes())
-                lengths.append(len(samples))
+            decoded = in_threads(_decode, corpus.utterances, f"Packing {corpus.name}")
+            for u, (levels, blocks) in zip(corpus.utterances, decoded, strict=True):
+                for block in _blocks(u) if blocks is None else blocks:
+                    handle.write(quantised(block, levels.scale).tobytes())
+                lengths.append(levels.samples)
+                scales.append(levels.scale)
             handle.flush()
             os.fsync(handle.fileno())
         temporary.replace(path)
@@ -129,7 +146,13 @@ def _write_pack(corpus: Corpus, path: Path) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     read = checksums(u.path for u in corpus.utterances)
-    index = {"format": _FORMAT, "rate": SAMPLE_RATE, "lengths": lengths, "checksums": list(read.values())}
+    index = {
+        "format": _FORMAT,
+        "rate": SAMPLE_RATE,
+        "lengths": lengths,
+        "scales": scales,
+        "checksums": list(read.values()),
+    }
     write_text(_index_of(path), json.dumps({"index": index, "checksum": _checksum(index)}))
 
 
@@ -159,25 +182,66 @@ def _index_of(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def decode(u: Utterance) -> np.ndarray:
-    """(samples,) int16 of one whole utterance. Raises AudioError for every fault a recording can have."""
-    speech = read_samples(u.path, _first_sample(u), _length(u))
-    _refuse_silence(u, speech)
-    return np.clip(np.rint(speech * 32768), -32768, 32767).astype("<i2")
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Of one whole utterance: its length, and its lowest and highest sample."""
+
+    samples: int
+    lowest: float
+    highest: float
+
+    @property
+    def scale(self) -> float:
+        """The smallest power of two that, as full scale, leaves nothing clipped in 16 bits."""
+        peak = max(-self.lowest / 32768, self.highest / 32767.5) * 32768
+        return float(2.0 ** np.ceil(np.log2(peak)))
+
+
+def listen(u: Utterance) -> Levels:
+    """Decode one whole utterance, a block at a time. Raises AudioError for every fault a recording can have."""
+    return _levels(u, _blocks(u))
+
+
+def _decode(u: Utterance) -> tuple[Levels, list[np.ndarray] | None]:
+    """Levels and blocks of a whole utterance; no blocks of a long one, which is better decoded twice than held."""
+    if _length(u) > _LONG * SAMPLE_RATE:
+        return listen(u), None
+    blocks = [*_blocks(u)]
+    return _levels(u, blocks), blocks
+
+
+def quantised(speech: np.ndarray, scale: float) -> np.ndarray:
+    """(samples,) float32 -> int16, with `scale` as full scale."""
+    return np.clip(np.rint(speech * np.float32(32768 / scale)), -32768, 32767).astype("<i2")
+
+
+def _levels(u: Utterance, blocks: Iterable[np.ndarray]) -> Levels:
+    samples, lowest, highest = 0, 0.0, 0.0
+    for block in blocks:
+        samples += len(block)
+        lowest, highest = min(lowest, float(block.min())), max(highest, float(block.max()))
+    if max(-lowest, highest) <= QUIETEST:
+        raise _silence(u)
+    return Levels(samples, lowest, highest)
+
+
+def _blocks(u: Utterance) -> Iterator[np.ndarray]:
+    return read_blocks(u.path, _first_sample(u), _length(u), u.channel)
 
 
 def _length(u: Utterance) -> int:
+    info = probe(u.path)
+    refuse_channel(u.path, info.channels, u.channel)
     first = _first_sample(u)
-    return segment_end(u.path, probe(u.path).frames, first, u.duration) - first
+    return segment_end(u.path, info.frames, first, u.duration) - first
 
 
 def _first_sample(u: Utterance) -> int:
     return round(u.start * SAMPLE_RATE)
 
 
-def _refuse_silence(u: Utterance, speech: np.ndarray) -> None:
-    if not speech.any():
-        raise AudioFault(u.path, "silent", f"every sample of utterance {u.id} is zero")
+def _silence(u: Utterance) -> AudioFault:
+    return AudioFault(u.path, "silent", f"every sample of utterance {u.id} is zero in 16 bits")
 
 
 def _bounds(length: int, start: int, samples: int | None) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from scipy import fft
 
 from shortvox.config import Need, Settings
-from shortvox.corpora.audio import SAMPLE_RATE, probe, read_audio
+from shortvox.corpora.audio import ANY_LEVEL, SAMPLE_RATE, probe, read_audio
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.finding import audio_files
 from shortvox.corpora.store import AudioStore
@@ -111,7 +111,7 @@ class Augmenter:
         self._kinds = [kind[name] for name in settings.kinds]
         self.noises = Bank(settings.noise)
         self.musics = Bank(settings.music)
-        self.responses = Bank(settings.rirs)
+        self.responses = Bank(settings.rirs, channel=0)  # the mean over microphones is no room's response
 
     def __call__(self, waveform: np.ndarray, position: int, rng: np.random.Generator) -> np.ndarray:
         """(samples,) -> (samples,); `position` is the utterance, so that babble is made of other speakers."""
@@ -133,9 +133,13 @@ class Augmenter:
 
 
 class Bank:
-    """The audio files below some folders, each decoded when used; the last used `KEPT_BYTES` stay in memory."""
+    """The audio files below some folders, each decoded when used; the last used `KEPT_BYTES` stay in memory.
 
-    def __init__(self, folders: tuple[Path, ...]) -> None:
+    Of any level, because mixing sets it; the mean of all channels, or one `channel`.
+    """
+
+    def __init__(self, folders: tuple[Path, ...], *, channel: int | None = None) -> None:
+        self.channel = channel
         self.paths = sorted(path for folder in folders for path in audio_files(folder).paths)
         if folders and not self.paths:
             raise ConfigError(f"augment: no audio files below {', '.join(map(str, folders))}")
@@ -147,7 +151,8 @@ class Bank:
         if audio is None:
             path = self.paths[number]
             try:
-                audio = read_audio(path, duration=LONGEST_NOISE if probe(path).seconds > LONGEST_NOISE else None)
+                duration = LONGEST_NOISE if probe(path).seconds > LONGEST_NOISE else None
+                audio = read_audio(path, duration=duration, channel=self.channel, loudest=ANY_LEVEL)
             except AudioError as error:
                 raise ConfigError(f"augment: {error}") from None
             self._held += audio.nbytes
