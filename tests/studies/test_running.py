@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,9 @@ import yaml
 from shortvox.cli.main import run
 from shortvox.corpora.corpus import Corpus
 from shortvox.environment import environment
+from shortvox.errors import ShortvoxError
+from shortvox.progress import progress_bar
+from shortvox.studies.runner import _Watch
 
 STUDY = {
     "title": "Tiny",
@@ -240,6 +244,27 @@ def test_killed_and_interrupted_a_study_continues_to_the_same_end(
         results_of(out)["protocols"]["short-short"]["systems"]["teacher"]["lengths"]
         == (results_of(whole)["protocols"]["short-short"]["systems"]["teacher"]["lengths"])
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "told"),
+    [
+        (
+            -signal.SIGKILL,
+            ShortvoxError,
+            r"a#0: its process was killed by signal 9: out of memory\? lower train\.batch",
+        ),
+        (-signal.SIGTERM, ShortvoxError, "killed by signal 15"),
+        (-signal.SIGSEGV, RuntimeError, "a#0: the process ended with code -11"),
+        (1, RuntimeError, "a#0: the process ended with code 1"),
+    ],
+)
+def test_a_worker_that_was_killed_is_no_bug(code: int, kind: type[Exception], told: str) -> None:
+    with progress_bar(shown=False) as bar:
+        watch = _Watch(bar, bar.add_task("All", total=4, note=""))
+        watch.start(SimpleNamespace(system="a", seed=0, settings={"steps": 4}))  # type: ignore[arg-type]
+        with pytest.raises(kind, match=told):
+            watch.finish("a#0", code)
 
 
 def test_a_failing_training_is_one_line(

@@ -117,6 +117,43 @@ def test_ranks_do_not_share_a_gpu(gpus: Mock, group: dict[str, Mock]) -> None:
     group["init_process_group"].assert_not_called()
 
 
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"RANK": "abc"}, "RANK: 'abc'"),
+        ({"RANK": "-1"}, "RANK: '-1'"),
+        ({"RANK": "1.0"}, "RANK: '1.0'"),
+        ({"RANK": "1"}, "RANK: 1, but WORLD_SIZE is 1"),
+        ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK: 2, but WORLD_SIZE is 2"),
+        ({"WORLD_SIZE": "x"}, "WORLD_SIZE: 'x'"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE: '0'"),
+        ({"WORLD_SIZE": "2"}, "WORLD_SIZE: 2, but the processes cannot meet .*RANK expected"),
+        ({"WORLD_SIZE": "2", "RANK": "0"}, "cannot meet .*MASTER_ADDR expected"),
+        ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "x"}, "cannot meet"),
+    ],
+)
+def test_an_environment_that_torchrun_did_not_set(
+    variables: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
+    remedy = "; torchrun sets it: start with torchrun, or unset it"
+    with pytest.raises(ConfigError, match=f"{told}.*{remedy}"), placement("cpu"):
+        pass
+    assert not dist.is_initialized()
+    if "MASTER_ADDR" not in variables and "cannot meet" not in told:
+        with pytest.raises(ConfigError, match=told):
+            leads()
+
+
+def test_a_local_rank_that_is_no_number(gpus: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "abc")
+    with pytest.raises(ConfigError, match="LOCAL_RANK: 'abc'"):
+        chosen_device("cuda")
+
+
 def test_one_process_joins_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with placement("cpu") as place:

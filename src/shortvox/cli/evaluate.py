@@ -37,6 +37,7 @@ from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
 from shortvox.evaluation.triallist import only_tried, read_trials
 from shortvox.files import ensure_writable, write_atomic, write_json
+from shortvox.locks import one_writer
 from shortvox.models import parameter_count
 from shortvox.models.embedding import embed_crops, whole
 from shortvox.models.folder import load_model
@@ -80,48 +81,49 @@ def evaluate(
     histories = {folder: read_history(folder) for folder in model}
     names = {folder: _unique(folder, model) for folder in model}
     ensure_writable(out)
-    everything = load_corpora(corpus)
-    if by is not None and by not in everything.columns():
-        raise ConfigError(f"--by: no column '{by}' in the manifest{nearest_name(by, everything.columns())}")
-    tested, listed = everything, None
-    if trials is not None:
-        tested, listed = only_tried(everything, read_trials(trials, everything))
-        if listed.remarks:
-            note(f"{trials}: {listed.remarks}")
-    if cohort:
-        refuse_overlap(load_corpora(cohort), tested, "in --cohort and in the test")
-    audio = audio_cache(cache, out / "audio")
-    data = SpeechData.open(tested, audio)
-    test = TestSet.make(data, settings, listed)
-    others = open_cohort(cohort, settings.scoring.cohort.utterances, audio) if cohort else None
-    fitted = {
-        folder: calibrated(one, folder, settings.scoring, settings, cohort=others) for folder, one in loaded.items()
-    }
-    systems = {names[folder]: _system(one, histories[folder]) for folder, one in fitted.items()}
-    if settings.scoring != ScoringSettings() and any(one.calibration is None for one in fitted.values()):
-        note("no calibration was fitted for this way of scoring, so actDCF and Cllr are missing; a study fits one")
-    results: dict[str, Any] = {
-        "title": f"Evaluation on {data.corpus.name}",
-        "about": "",
-        **evaluate_systems(
-            systems,
-            test,
-            settings,
-            cohort=others,
-            cache=out / "embeddings",
-            by=by,
-            scores=out / "scores" if scores else None,
-        ),
-        "corpus": {"test": corpus_facts(data.corpus, data.store)},
-        "settings": settings.model_dump(mode="json"),
-        "command": command_line(),
-        "version": __version__,
-        "environment": environment(),
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-    }
-    on_its_own(results)
-    write_json(out / "results.json", results)
-    write_report(results, out / "report.html")
+    with one_writer(out):
+        everything = load_corpora(corpus)
+        if by is not None and by not in everything.columns():
+            raise ConfigError(f"--by: no column '{by}' in the manifest{nearest_name(by, everything.columns())}")
+        tested, listed = everything, None
+        if trials is not None:
+            tested, listed = only_tried(everything, read_trials(trials, everything))
+            if listed.remarks:
+                note(f"{trials}: {listed.remarks}")
+        if cohort:
+            refuse_overlap(load_corpora(cohort), tested, "in --cohort and in the test")
+        audio = audio_cache(cache, out / "audio")
+        data = SpeechData.open(tested, audio)
+        test = TestSet.make(data, settings, listed)
+        others = open_cohort(cohort, settings.scoring.cohort.utterances, audio) if cohort else None
+        fitted = {
+            folder: calibrated(one, folder, settings.scoring, settings, cohort=others) for folder, one in loaded.items()
+        }
+        systems = {names[folder]: _system(one, histories[folder]) for folder, one in fitted.items()}
+        if settings.scoring != ScoringSettings() and any(one.calibration is None for one in fitted.values()):
+            note("no calibration was fitted for this way of scoring, so actDCF and Cllr are missing; a study fits one")
+        results: dict[str, Any] = {
+            "title": f"Evaluation on {data.corpus.name}",
+            "about": "",
+            **evaluate_systems(
+                systems,
+                test,
+                settings,
+                cohort=others,
+                cache=out / "embeddings",
+                by=by,
+                scores=out / "scores" if scores else None,
+            ),
+            "corpus": {"test": corpus_facts(data.corpus, data.store)},
+            "settings": settings.model_dump(mode="json"),
+            "command": command_line(),
+            "version": __version__,
+            "environment": environment(),
+            "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        }
+        on_its_own(results)
+        write_json(out / "results.json", results)
+        write_report(results, out / "report.html")
     note(f"results.json and report.html written to {out}")
     if as_json:
         show_json(results)
@@ -142,19 +144,20 @@ def embed(
     if out.is_dir():
         raise ConfigError(f"{out}: is a folder; --out names the Parquet file to write")
     ensure_writable(out.absolute().parent)
-    data = SpeechData.open(load_corpora(corpus), audio_cache(cache, None))
-    crops = [whole(data.store, position) for position in range(len(data.corpus))]
-    with progress_bar() as bar:
-        task = bar.add_task("Embedding", total=len(crops), note="")
-        vectors = embed_crops(loaded, data.store, crops, on_batch=lambda done: bar.advance(task, done))
-    table = pa.table(
-        {
-            "utterance": [utterance.id for utterance in data.corpus.utterances],
-            "speaker": [utterance.speaker for utterance in data.corpus.utterances],
-            "embedding": pa.array(list(vectors), type=pa.list_(pa.float32())),
-        }
-    )
-    write_atomic(out, lambda handle: pq.write_table(table, handle))
+    with one_writer(out):
+        data = SpeechData.open(load_corpora(corpus), audio_cache(cache, None))
+        crops = [whole(data.store, position) for position in range(len(data.corpus))]
+        with progress_bar() as bar:
+            task = bar.add_task("Embedding", total=len(crops), note="")
+            vectors = embed_crops(loaded, data.store, crops, on_batch=lambda done: bar.advance(task, done))
+        table = pa.table(
+            {
+                "utterance": [utterance.id for utterance in data.corpus.utterances],
+                "speaker": [utterance.speaker for utterance in data.corpus.utterances],
+                "embedding": pa.array(list(vectors), type=pa.list_(pa.float32())),
+            }
+        )
+        write_atomic(out, lambda handle: pq.write_table(table, handle))
     note(f"{len(crops)} embeddings of {vectors.shape[1]} dimensions written to {out}")
     if as_json:
         show_json({"embeddings": str(out), "utterances": len(crops), "dim": int(vectors.shape[1])})

@@ -13,6 +13,8 @@ from shortvox.cli.options import AsJson, Cache, Set, audio_cache, command_line
 from shortvox.config import parse_assignments
 from shortvox.demo.voices import prepare_demo_voices
 from shortvox.errors import ConfigError
+from shortvox.files import ensure_writable
+from shortvox.locks import one_writer
 from shortvox.printing import show_json, show_table
 from shortvox.progress import note
 from shortvox.report.terminal import results_table
@@ -95,7 +97,8 @@ def demo(
             validation_speakers=validation,
         )
     else:
-        voices = prepare_demo_voices(out / "voices", only_synthetic=synthetic)
+        with one_writer(ensure_writable(out)):
+            voices = prepare_demo_voices(out / "voices", only_synthetic=synthetic)
         facts = {"synthetic": voices.synthetic, "notes": voices.notes, "licences": voices.licences}
         source = DataSource((voices.train,), out / "audio", test_corpora=(voices.test,), validation_speakers=validation)
     run = StudyRun(out=out, source=source, jobs=_jobs(jobs), command=command_line(), **facts)

@@ -13,6 +13,7 @@ from shortvox.corpora.manifest import MANIFEST, refuse_row, write_manifest
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError
 from shortvox.files import ensure_writable
+from shortvox.locks import one_writer
 
 LINK = "audio"
 
@@ -43,10 +44,12 @@ def place(folder: Path, source: Path, utterances: Iterable[Utterance], undo: Exi
     for missing in (each for each in reversed((folder, *folder.parents)) if not os.path.lexists(each)):
         take_back(undo, missing.rmdir)
     ensure_writable(folder)
-    if not below:
-        _link(base, inner, undo)
-    take_back(undo, (folder / MANIFEST).unlink)
-    write_manifest(folder, placed)
+    with one_writer(folder):
+        refuse_manifest(folder)  # again: another run may have made one meanwhile
+        if not below:
+            _link(base, inner, undo)
+        take_back(undo, (folder / MANIFEST).unlink)
+        write_manifest(folder, placed)
     return load_corpus(folder)
 
 

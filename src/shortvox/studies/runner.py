@@ -212,13 +212,24 @@ class _Watch:
 
     def finish(self, name: str, exit_code: int | None) -> None:
         self.bar.remove_task(self.tasks[name])
-        ended = self.ended.get(name, f"bug: the process ended with code {exit_code}; out of memory?")
+        ended = self.ended.get(name) or _killed(exit_code)
         if ended == "interrupted":
             raise KeyboardInterrupt
         if ended.startswith("failed: "):
             raise ShortvoxError(f"{name}: {ended.removeprefix('failed: ')}")
         if ended != "done":
             raise RuntimeError(f"training {name}: {ended.removeprefix('bug: ')}")
+
+
+def _killed(exit_code: int | None) -> str:
+    """How a worker ended that could not say it itself. A crash of a library is a bug; a kill comes from outside."""
+    crashes = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
+    if exit_code is None or exit_code >= 0 or -exit_code in crashes:
+        return f"bug: the process ended with code {exit_code}"
+    return (
+        f"failed: its process was killed by signal {-exit_code}: out of memory? lower train.batch or --jobs; the same "
+        "command continues from the last checkpoint"
+    )
 
 
 def _ready(waiting: Sequence[Step], running: Mapping[str, BaseProcess], jobs: int) -> list[Step]:

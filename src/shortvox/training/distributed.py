@@ -15,6 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from shortvox.errors import ConfigError
 
+_REMEDY = "torchrun sets it: start with torchrun, or unset it"
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -54,13 +56,29 @@ def _contiguous(gradient: Tensor) -> Tensor:
 
 def leads() -> bool:
     """Whether this process is the first of those that torchrun started, or the only one."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return _rank_and_ranks()[0] == 0
+
+
+def _rank_and_ranks() -> tuple[int, int]:
+    """This process's number among those that torchrun started, and how many there are; (0, 1) without torchrun."""
+    ranks = _number("WORLD_SIZE", 1, least=1)
+    rank = _number("RANK", 0, least=0)
+    if rank >= ranks:
+        raise ConfigError(f"RANK: {rank}, but WORLD_SIZE is {ranks}; {_REMEDY}")
+    return rank, ranks
+
+
+def _number(name: str, otherwise: int, *, least: int) -> int:
+    text = os.environ.get(name, "").strip() or str(otherwise)
+    if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or int(text) < least:
+        raise ConfigError(f"{name}: {text!r} in the environment is no number of processes; {_REMEDY}")
+    return int(text)
 
 
 @contextmanager
 def placement(device: str) -> Iterator[Placement]:
     """This process's placement; joins the process group when torchrun started it (WORLD_SIZE > 1)."""
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    _, ranks = _rank_and_ranks()
     chosen = chosen_device(device)
     if ranks == 1:
         yield Placement(chosen)
@@ -70,10 +88,13 @@ def placement(device: str) -> Iterator[Placement]:
             f"device: '{device}' is one GPU for {ranks} processes; with torchrun set device=cuda, and "
             "each takes its own"
         )
-    if chosen.type == "cuda":
-        dist.init_process_group("nccl", device_id=chosen)
-    else:
-        dist.init_process_group("gloo")
+    try:
+        if chosen.type == "cuda":
+            dist.init_process_group("nccl", device_id=chosen)
+        else:
+            dist.init_process_group("gloo")
+    except ValueError as error:  # MASTER_ADDR and the like are missing
+        raise ConfigError(f"WORLD_SIZE: {ranks}, but the processes cannot meet ({error}); {_REMEDY}") from None
     try:
         yield Placement(chosen, dist.get_rank(), dist.get_world_size())
         dist.barrier()  # no rank takes the group apart while another still needs it
@@ -94,7 +115,7 @@ def chosen_device(name: str) -> torch.device:
         raise ConfigError(f"device: '{name}' is none of auto, cpu, cuda, cuda:N")
     if not torch.cuda.is_available():
         raise ConfigError("device: cuda asked for, but torch sees no GPU; set device=cpu")
-    index = int(name.partition(":")[2] or os.environ.get("LOCAL_RANK", "0"))
+    index = int(name.partition(":")[2] or _number("LOCAL_RANK", 0, least=0))
     if index >= torch.cuda.device_count():
         raise ConfigError(
             f"device: there is no GPU {index}, torch sees {torch.cuda.device_count()} (counted from 0); "
