@@ -20,7 +20,7 @@ from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.speech import SpeechData
 
 # SGD, because Adam turns the rounding noise of gradients that are zero in theory into whole steps.
-SGD = {**PLAIN, "batch": 8, "steps": 3, "optimiser": {"name": "sgd", "lr": 0.005, "weight_decay": 1e-3}}
+SGD = {**PLAIN, "batch": 8, "steps": 2, "optimiser": {"name": "sgd", "lr": 0.005, "weight_decay": 1e-3}}
 JOBS = {
     "augmented": {
         **SGD,
@@ -29,12 +29,11 @@ JOBS = {
         "average": 0.95,
         "augment": {"probability": 0.8, "kinds": ["noise", "babble"], "speeds": [1.0, 0.9]},
     },
-    "full": {**SGD, "crop": "full", "steps": 2},
+    "full": {**SGD, "crop": "full"},
     "frozen": {
         **SGD,
         "transfer": {"head": "frozen", "freeze_norm": True},
         "optimiser": {"name": "adamw"},
-        "steps": 2,
         "accumulate": 2,
     },
     "segments": {
@@ -53,11 +52,12 @@ JOBS = {
     },
     # AP compares the speakers of all ranks.
     "ap": {**SGD, "sampler": "balanced", "batch": 4, "model": {"backbone": "ecapa-64", "head": {"name": "ap"}}},
-    # A W that follows: its rows are those of what all ranks heard. A pass over the utterances is three steps.
-    "epoch": {**SGD, "steps": 4, "transfer": {"head": "frozen", "rows": "centroids", "refresh": "epoch"}},
+    # A W that follows: its rows are those of what all ranks heard. A pass over the utterances is two steps.
+    "epoch": {**SGD, "steps": 3, "batch": 12, "transfer": {"head": "frozen", "rows": "centroids", "refresh": "epoch"}},
     "ema": {**SGD, "transfer": {"head": "frozen", "refresh": "ema", "momentum": 0.9}},
     "taught": {
         **SGD,
+        "steps": 1,
         "segments": {"length": "20f", "pick": "one", "loss": {"crop": 1.0}},
         "teachers": {
             "long": {"model": "TEACHER", "teaches": ["crop", "segments"], "temperature": 2.0},
@@ -72,11 +72,11 @@ JOBS = {
     },
     "se-resnet": {
         **SGD,
-        "steps": 2,
+        "steps": 1,
         "crop": "20f",
         "model": {"backbone": "se-resnet34-8", "frontend": {"bands": 32, "cmn": "none"}},
     },
-    "isk": {**SGD, "steps": 2, "crop": "20f", "model": {"backbone": "isk34-8-concat", "frontend": {"bands": 32}}},
+    "isk": {**SGD, "steps": 1, "crop": "20f", "model": {"backbone": "isk34-8-concat", "frontend": {"bands": 32}}},
     "stopped": {**SGD, "steps": 50},
 }
 
@@ -130,7 +130,7 @@ def together(corpus: Corpus, teacher: Path, tmp_path_factory: pytest.TempPathFac
     ]
     try:
         for number, rank in enumerate(ranks):
-            printed, told = rank.communicate(timeout=240)
+            printed, told = rank.communicate(timeout=480)
             assert rank.returncode == 0, told
             assert printed.strip() == "interrupted"
             (out / f"told-{number}").write_text(told)
