@@ -27,6 +27,7 @@ STUDY = {
     "title": "Tiny",
     "about": "a test",
     "budget": {"T": 4, "S": 2},
+    "expects": {"corpus": "Another", "utterances": 1000},
     "train": {
         "batch": 8,
         "model": {"backbone": "ecapa-64"},
@@ -121,6 +122,11 @@ def test_results_report_and_models_are_there(out: Path) -> None:
         system["wall_seconds"] > 0 and bool(system["loss"]) == (system["of"] is None) for system in systems.values()
     )
     assert set(results["corpus"]) >= {"train", "test", "notes", "licences"}
+    trained_on = results["corpus"]["train"]["utterances"]
+    assert f"Another (1,000 utterances); this corpus has {trained_on} to train on" in results["corpus"]["notes"][0]
+    assert systems["trained"]["epochs"] == systems["scratch"]["epochs"] == pytest.approx(6 * 8 / trained_on)
+    history = json.loads(next((out / "systems").glob("scratch-*/training.json")).read_text())
+    assert history["budget"]["epochs"] == pytest.approx(6 * 8 / trained_on, abs=1e-3)
     assert "<html" in (out / "report.html").read_text()
     assert not list((out / "systems").glob("*/checkpoints"))
 

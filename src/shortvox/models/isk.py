@@ -1,4 +1,4 @@
-"""ISKConvNet34: r-vector ResNet34 with improved selective kernels (Wu et al., Interspeech 2021).
+"""ISKConvNet34: r-vector ResNet34 with improved selective kernels (docs/methods/isk.md has the sources).
 
 The r-vector layout (Zeinali et al., 2019) is a ResNet34 over the filter bank: 3x3 stem, four stages of 3, 4, 6 and 3
 basic blocks (convolution, batch norm, ReLU), mean and standard deviation over time of every band and channel, linear.

@@ -79,8 +79,9 @@ def run_study(study: Study, run: StudyRun) -> dict[str, Any]:
         data = run.source.open()
         study = study.on(len(data.train.corpus))
         test = run.source.test_set(data, study.settings.test)  # a bad trial list must fail before hours of training
-        if (told := run.source.validation_note(data)) is not None:
-            note(told)
+        told = [line for line in (study.corpus_note(), run.source.validation_note(data)) if line is not None]
+        for line in told:
+            note(line)
         steps = plan(study, run, data.train.corpus.fingerprint())
         write_text(run.out / "study.yaml", write_yaml(study.settings.model_dump(mode="json")))
         started = time.monotonic()
@@ -96,7 +97,7 @@ def run_study(study: Study, run: StudyRun) -> dict[str, Any]:
         }
         on_its_own(results)
         results["corpus"] |= {
-            "notes": [*run.notes, *([told] if told else [])],
+            "notes": [*run.notes, *told],
             "licences": [dict(entry) for entry in run.licences],
         }
         write_json(run.out / "results.json", results)

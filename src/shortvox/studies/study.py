@@ -80,6 +80,13 @@ class SystemSettings(Settings):
 Figure = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
+class Expected(Settings):
+    """The training corpus that the epochs of a preset are meant for."""
+
+    corpus: str
+    utterances: int = Field(ge=1, le=10**9)
+
+
 class NotesTable(Settings):
     """The research notes' own figures, percent EER unless `title` says otherwise. A row of null has none."""
 
@@ -108,6 +115,7 @@ class StudySettings(Settings):
     title: str
     about: str
     budget: dict[str, Length]
+    expects: Expected | None = None
     seeds: int = Field(1, ge=1, le=100)
     train: TrainSettings = TrainSettings()
     systems: dict[SystemName, SystemSettings] = Field(min_length=1)
@@ -167,6 +175,16 @@ class Study:
     def on(self, utterances: int) -> Study:
         """This study on a corpus of so many training utterances, so that epochs are steps."""
         return replace(self, utterances=utterances)
+
+    def corpus_note(self) -> str | None:
+        """What to tell the user when the corpus is another than the one that the study's numbers are meant for."""
+        meant, found = self.settings.expects, self.utterances
+        if meant is None or found is None or 0.8 * meant.utterances <= found <= 1.25 * meant.utterances:
+            return None
+        return (
+            f"the settings of this study are meant for {meant.corpus} ({meant.utterances:,} utterances); this corpus "
+            f"has {found:,} to train on, so an epoch has another number of steps"
+        )
 
     def steps(self, system: str) -> int:
         """Steps of one system's own training."""
