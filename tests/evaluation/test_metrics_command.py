@@ -23,7 +23,7 @@ def table() -> ScoreTable:
     pairs = [(a, b) for a in IDS for b in IDS if a != b]
     label = np.array([SPEAKERS[a] == SPEAKERS[b] for a, b in pairs])
     score = np.random.default_rng(0).normal(size=len(pairs)) + 4 * label - 2
-    return ScoreTable(tuple(a for a, _ in pairs), tuple(b for _, b in pairs), score, label)
+    return ScoreTable.of_ids([a for a, _ in pairs], [b for _, b in pairs], score.tolist(), label.tolist())
 
 
 @pytest.fixture
@@ -65,4 +65,7 @@ def test_what_the_command_refuses_names_the_file(
     write_scores(tmp_path / "scores.tsv", table)
     (tmp_path / "utt2spk").write_text(f"{IDS[0]} someone\n")
     assert run(["metrics", str(tmp_path / "scores.tsv"), "--speakers", str(tmp_path / "utt2spk")]) == 2
-    assert "scores.tsv: trial 1: utterance" in capsys.readouterr().err
+    assert f"scores.tsv: row 2: utterance {IDS[1]!r} is missing from {tmp_path / 'utt2spk'}" in capsys.readouterr().err
+    for option in ("--draws", "--seed"):
+        assert run(["metrics", str(tmp_path / "scores.tsv"), option, "10000000000000"]) == 2
+        assert option in capsys.readouterr().err

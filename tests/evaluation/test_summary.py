@@ -16,7 +16,7 @@ def table_of(n_speakers: int = 22, scale: float = 1.0) -> tuple[ScoreTable, dict
     pairs = [(a, b) for a in ids for b in ids if a != b]
     label = np.array([speakers[a] == speakers[b] for a, b in pairs])
     score = scale * (rng.normal(size=len(pairs)) + 4 * label - 2)
-    return ScoreTable(tuple(a for a, _ in pairs), tuple(b for _, b in pairs), score, label), speakers
+    return ScoreTable.of_ids([a for a, _ in pairs], [b for _, b in pairs], score.tolist(), label.tolist()), speakers
 
 
 def test_figures_of_a_score_table() -> None:
@@ -42,5 +42,10 @@ def test_what_a_reader_must_know_is_a_warning() -> None:
         True,
     ]
     assert "5 speakers" in by_speaker["warnings"][0]
-    with pytest.raises(ScoreError, match="'s0-0' is missing"):
-        score_figures(table, {})
+    with pytest.raises(ScoreError, match="row 2: utterance 's0-0' is missing from utt2spk; add it there"):
+        score_figures(table, {}, speakers_from="utt2spk")
+    wrong = {**speakers, "s1-0": "s0"}
+    with pytest.raises(ScoreError, match="row 3: trial: label 0 contradicts its speakers 's0' and 's0'"):
+        score_figures(table, wrong)
+    again = ScoreTable.of_ids(["a", "a", "a"], ["b", "b", "c"], [1, 1, 0], [True, True, False])
+    assert any("1 of 3 rows repeat a trial" in warning for warning in score_figures(again, draws=100)["warnings"])

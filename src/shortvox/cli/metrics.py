@@ -10,8 +10,9 @@ from rich.table import Table
 
 from shortvox.cli.options import AsJson
 from shortvox.errors import ScoreError
-from shortvox.evaluation.bootstrap import DRAWS
-from shortvox.evaluation.scorefile import ScoreTable, read_scores, read_speakers
+from shortvox.evaluation.bootstrap import DRAWS, MOST_DRAWS
+from shortvox.evaluation.scorefile import ScoreTable, read_scores
+from shortvox.evaluation.speakersfile import read_speakers
 from shortvox.evaluation.summary import score_figures
 from shortvox.printing import plain, show_json, show_table
 from shortvox.progress import note
@@ -23,15 +24,15 @@ def metrics(
     speakers: Annotated[
         Path | None, typer.Option(help="Speaker of each utterance (two columns, or a manifest.csv).")
     ] = None,
-    draws: Annotated[int, typer.Option(min=100, help="Bootstrap draws.")] = DRAWS,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    draws: Annotated[int, typer.Option(min=100, max=MOST_DRAWS, help="Bootstrap draws.")] = DRAWS,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the bootstrap.")] = 0,
     det: Annotated[Path | None, typer.Option(help="Write the DET curve to this SVG file.")] = None,
 ) -> None:
     """EER, minDCF, actDCF, Cllr and minCllr of a score file, with 95 % intervals."""
     table = read_scores(scores)
     owners = None if speakers is None else read_speakers(speakers)
     try:
-        figures = score_figures(table, owners, draws=draws, seed=seed)
+        figures = score_figures(table, owners, speakers_from=str(speakers), draws=draws, seed=seed)
     except ScoreError as error:
         raise ScoreError(f"{scores}: {error}") from None
     if det is not None:

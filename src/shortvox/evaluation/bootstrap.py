@@ -97,31 +97,36 @@ def draw_speakers(
     *,
     draws: int = DRAWS,
     seed: int = 0,
+    names: Sequence[str] | None = None,
+    row: np.ndarray | None = None,
 ) -> SpeakerResampling:
     """The shared table of counts for trials (n,) whose two sides belong to speakers `enrol` and `test`.
 
-    A draw that leaves the targets or the non-targets without weight is drawn again. Raises ScoreError when
-    a side is empty or a label contradicts the speakers.
+    Speakers are anything hashable, or positions in `names`; `row` (n,) is where trials stand in their file. A draw that
+    leaves the targets or the non-targets without weight is drawn again. Raises ScoreError when a side is empty or a
+    label contradicts the speakers.
     """
     label = checked_scores(np.zeros(len(label)), label)[1]
-    names, codes = np.unique(np.concatenate([enrol, test]), return_inverse=True)
+    who, codes = np.unique(np.concatenate([enrol, test]), return_inverse=True)
     first, second = codes[: len(label)], codes[len(label) :]
     wrong = np.flatnonzero((first == second) != label)
     if len(wrong):
-        row = int(wrong[0])
+        place = int(wrong[0])
+        said = [str(who[code[place]] if names is None else names[who[code[place]]]) for code in (first, second)]
+        where = f"trial {place + 1}" if row is None else f"row {row[place]}: trial"
         raise ScoreError(
-            f"trial {row + 1}: label {int(label[row])} contradicts its speakers "
-            f"{names[first[row]]} and {names[second[row]]}; correct one of them"
+            f"{where}: label {int(label[place])} contradicts its speakers {said[0]!r} and {said[1]!r}; "
+            "correct one of them"
         )
     first, second = np.minimum(first, second), np.maximum(first, second)
     rng = np.random.default_rng(seed)
-    even = np.full(len(names), 1 / len(names))
-    counts = np.zeros((len(names), draws))
+    even = np.full(len(who), 1 / len(who))
+    counts = np.zeros((len(who), draws))
     everything = np.arange(len(label)), np.zeros(len(label), dtype=np.int64), 1
     totals = np.zeros((2, draws))
     todo = np.arange(draws)
     while len(todo):
-        counts[:, todo] = rng.multinomial(len(names), even, size=len(todo)).T
+        counts[:, todo] = rng.multinomial(len(who), even, size=len(todo)).T
         drawn = SpeakerResampling(label, first, second, counts[:, todo])
         totals[:, todo] = np.concatenate(drawn.weights(*everything, np.arange(len(todo)), None))
         todo = todo[(totals[:, todo] == 0).any(axis=0)]

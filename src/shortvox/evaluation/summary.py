@@ -18,7 +18,7 @@ from shortvox.evaluation.bootstrap import (
     draw_speakers,
     interval,
 )
-from shortvox.evaluation.scorefile import ScoreTable
+from shortvox.evaluation.scorefile import ScoreTable, repeated_trials
 
 RAW_SCORES = (
     "all scores lie in [-1, 1], like cosines: act_dcf and cllr read scores as natural-log "
@@ -31,26 +31,31 @@ NO_SPEAKERS = (
 
 
 def score_figures(
-    table: ScoreTable, speakers: Mapping[str, str] | None = None, *, draws: int = DRAWS, seed: int = 0
+    table: ScoreTable,
+    speakers: Mapping[str, str] | None = None,
+    *,
+    speakers_from: str = "the speakers",
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Figures of a score table as it is, no calibration applied; fractions, JSON-safe.
 
     With `speakers` (utterance id -> speaker), intervals come from the speaker bootstrap; without, trials
-    are resampled, and a warning says so. Raises ScoreError for an utterance without a speaker, a label that
-    contradicts the speakers, or a side without trials.
+    are resampled, and a warning says so. Raises ScoreError for an utterance without a speaker, which says where they
+    are from, a label that contradicts the speakers, or a side without trials.
     """
     scores, label = table.score, table.label
-    costs = {
-        name: {str(p): metric(scores, label, p) for p in metrics.P_TARGETS}
-        for name, metric in (("min_dcf", metrics.min_dcf), ("act_dcf", metrics.act_dcf))
-    }
-    resampling, warnings = _resampling(table, speakers, draws, seed)
+    sides = metrics.Sides.of(scores, label)
+    resampling, warnings = _resampling(table, speakers, speakers_from, draws, seed)
+    if (repeated := repeated_trials(table)) is not None:
+        warnings.append(repeated)
     if np.abs(scores).max() <= 1:
         warnings.append(RAW_SCORES)
     bootstrapped = bootstrap_metrics(scores, label, resampling)
     return {
-        "eer": metrics.eer(scores, label),
-        **costs,
+        "eer": sides.eer(),
+        "min_dcf": {str(p): sides.min_dcf(p) for p in metrics.P_TARGETS},
+        "act_dcf": {str(p): metrics.act_dcf(scores, label, p) for p in metrics.P_TARGETS},
         "cllr": metrics.cllr(scores, label),
         "min_cllr": metrics.min_cllr(scores, label),
         "n_target": int(label.sum()),
@@ -62,15 +67,20 @@ def score_figures(
 
 
 def _resampling(
-    table: ScoreTable, speakers: Mapping[str, str] | None, draws: int, seed: int
+    table: ScoreTable, speakers: Mapping[str, str] | None, speakers_from: str, draws: int, seed: int
 ) -> tuple[SpeakerResampling | TrialResampling, list[str]]:
     if speakers is None:
         return TrialResampling(table.label, draws, seed), [NO_SPEAKERS]
-    for row, names in enumerate(zip(table.enrol, table.test, strict=True), start=1):
-        for name in names:
-            if name not in speakers:
-                raise ScoreError(f"trial {row}: utterance {name!r} is missing from the speakers file")
-    enrol, test = ([speakers[name] for name in side] for side in (table.enrol, table.test))
-    drawn = draw_speakers(enrol, test, table.label, draws=draws, seed=seed)
+    owner = [speakers.get(name) for name in table.names]
+    people = sorted({name for name in owner if name is not None})
+    codes = {name: code for code, name in enumerate(people)}
+    of_name = np.array([-1 if name is None else codes[name] for name in owner])
+    enrol, test = of_name[table.enrol], of_name[table.test]
+    unknown = np.flatnonzero((enrol < 0) | (test < 0))
+    if len(unknown):
+        place = int(unknown[0])
+        name = table.names[(table.enrol if enrol[place] < 0 else table.test)[place]]
+        raise ScoreError(f"row {table.row[place]}: utterance {name!r} is missing from {speakers_from}; add it there")
+    drawn = draw_speakers(enrol, test, table.label, draws=draws, seed=seed, names=people, row=table.row)
     few = [f"{drawn.n_speakers} speakers, fewer than {FEWEST_SPEAKERS}: intervals are indicative"]
     return drawn, few if drawn.indicative else []
