@@ -106,7 +106,8 @@ def figures_of_draws(
 
 def roc_steps(scores: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, int]:
     """Step of each trial (n,) and number of steps: below, at and above each score of the rarer class."""
-    turns = np.unique(scores[label if label.sum() <= len(label) / 2 else ~label])
+    turns = np.sort(scores[label if label.sum() <= len(label) / 2 else ~label])
+    turns = turns[np.append(True, turns[1:] > turns[:-1])]
     below = np.searchsorted(turns, scores)
     tied = turns[np.minimum(below, len(turns) - 1)] == scores
     return 2 * below + tied, 2 * len(turns) + 1

@@ -107,8 +107,8 @@ def write_scores(path: Path, table: ScoreTable) -> None:
 
 def repeated_trials(table: ScoreTable) -> str | None:
     """How many rows repeat a trial of an earlier row, in words; None where none does."""
-    pairs = table.enrol.astype(np.int64) * len(table.names) + table.test
-    again = len(pairs) - len(np.unique(pairs))
+    pairs = np.sort(table.enrol.astype(np.int64) * len(table.names) + table.test)
+    again = int((pairs[1:] == pairs[:-1]).sum())
     if not again:
         return None
     return f"{again} of {len(table)} rows repeat a trial of an earlier row; each counts as often as it stands there"
@@ -313,7 +313,8 @@ def _refuse_contradictions(table: ScoreTable, path: Path) -> None:
         )
     low, high = np.minimum(table.enrol, table.test), np.maximum(table.enrol, table.test)
     pairs = low.astype(np.int64) * len(table.names) + high
-    both = np.intersect1d(pairs[table.label], pairs[~table.label])
+    ordered = np.sort(2 * pairs + table.label)
+    both = ordered[1:][(ordered[1:] == ordered[:-1] + 1) & (ordered[1:] % 2 == 1)] // 2
     if len(both):
         found = np.flatnonzero(np.isin(pairs, both))
         first = int(found[0])
