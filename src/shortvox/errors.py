@@ -40,13 +40,18 @@ class ReaderGone(Exception):
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # in what torch says
 
 
+def lacks_memory(error: BaseException) -> bool:
+    """Memory, of the machine or of the GPU, that Python, NumPy or torch did not get."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NO_MEMORY)
+    )
+
+
 def in_one_line(error: BaseException) -> str | None:
     """What a user's mistake or the machine's lack of something is told as; None for a bug."""
     if isinstance(error, ShortvoxError):
         return str(error)
-    if isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NO_MEMORY)
-    ):
+    if lacks_memory(error):
         return f"out of memory ({str(error) or 'no more to be had'}); lower the batch, the lengths or the jobs"
     if isinstance(error, RecursionError):
         return "the input is nested too deeply"

@@ -41,6 +41,8 @@ def test_packed_equals_seeking(corpus: Corpus, tmp_path: Path) -> None:
     seeking, packed = open_store(corpus), open_store(corpus, tmp_path / "cache")
     assert isinstance(seeking, SeekingStore) and isinstance(packed, PackedStore)
     assert packed.lengths.dtype == np.int64
+    for position, u in enumerate(corpus.utterances):
+        assert seeking.name(position) == packed.name(position) == u.id
     np.testing.assert_array_equal(seeking.lengths, packed.lengths)
     assert list(seeking.lengths[-2:]) == [8000, 8000]
     half_a_step = 0.5 / 32768 + 1e-4  # int16, and what resampling a piece may differ by

@@ -8,9 +8,11 @@ import torch
 
 from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.store import AudioStore
+from shortvox.errors import ShortvoxError
 from shortvox.frontend.fbank import frame_bounds
 from shortvox.models import embedding
 from shortvox.models.embedding import Crop, centre, embed_crops, voiceless, whole
+from shortvox.models.segmented import embed_segmented, mean_embedding
 from shortvox.models.settings import ModelSettings
 from shortvox.models.speaker_model import SpeakerModel
 
@@ -127,3 +129,50 @@ def test_crops_without_speech_are_named(data: SpeechData) -> None:
         assert voiceless(model, store, crops, context=context).tolist() == [True, False, True]
         assert np.isfinite(embed_crops(model, store, crops, context=context)).all()
     assert not voiceless(with_front_end("none"), store, crops).any()
+
+
+NO_MEMORY = [
+    MemoryError(),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.\nframe"),
+]
+
+
+@pytest.mark.parametrize("error", NO_MEMORY, ids=lambda error: type(error).__name__)
+def test_an_utterance_that_memory_is_too_short_for_is_named(
+    model: SpeakerModel, data: SpeechData, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise error
+
+    part = data.select(lambda u: u.id != data.corpus.utterances[0].id)
+    crops = [whole(part.store, position) for position in range(3)]
+    longest = max(range(3), key=lambda position: part.store.lengths[position])
+    monkeypatch.setattr(SpeakerModel, "embed", fail)
+    with pytest.raises(
+        ShortvoxError, match=f"^utterance {part.corpus.utterances[longest].id}: out of memory"
+    ) as caught:
+        embed_crops(model, part.store, crops)
+    assert "\n" not in str(caught.value)
+    monkeypatch.setattr(model.backbone, "trunk", fail)
+    with pytest.raises(ShortvoxError, match="out of memory"):
+        embed_segmented(model, part.store, crops, frames=20, overlap=0.0, bring=mean_embedding)
+
+
+def test_other_errors_of_a_model_are_bugs(
+    model: SpeakerModel, data: SpeechData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SpeakerModel, "embed", lambda *args, **options: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="size"):
+        embed_crops(model, data.store, [Crop(0, 0, 8000)])
+
+
+def test_a_very_long_utterance_is_named_before_it_is_embedded(
+    model: SpeakerModel, data: SpeechData, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crops = [Crop(1, 0, 8000), Crop(2, 0, 16000)]
+    embed_crops(model, data.store, crops)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(embedding, "LONG", 0.9)
+    embed_crops(model, data.store, crops)
+    assert capsys.readouterr().err == f"utterance {data.corpus.utterances[2].id}: 1 s are embedded in one piece\n"

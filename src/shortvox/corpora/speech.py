@@ -29,6 +29,9 @@ class StoreView:
     def read(self, position: int, start: int = 0, samples: int | None = None) -> np.ndarray:
         return self.store.read(int(self.positions[position]), start, samples)
 
+    def name(self, position: int) -> str:
+        return self.store.name(int(self.positions[position]))
+
 
 @dataclass(frozen=True)
 class SpeechData:

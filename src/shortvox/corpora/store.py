@@ -36,7 +36,7 @@ from shortvox.errors import ShortvoxError
 from shortvox.files import ensure_writable, refuse_folder, sync_folder, write_text
 from shortvox.locks import locked
 
-_FORMAT = 2
+_FORMAT = 3
 _LONG = 120.0  # seconds; some dozens of utterances are decoded ahead of the one that is written
 
 
@@ -48,6 +48,10 @@ class AudioStore(Protocol):
 
     def read(self, position: int, start: int = 0, samples: int | None = None) -> np.ndarray:
         """(samples,) float32 of utterance `position` from sample `start`; without `samples`, to its end."""
+        ...
+
+    def name(self, position: int) -> str:
+        """Id of the utterance."""
         ...
 
 
@@ -77,6 +81,9 @@ class SeekingStore:
             raise _silence(u)
         return speech
 
+    def name(self, position: int) -> str:
+        return self._utterances[position].id
+
 
 class PackedStore:
     """Reads a pack made by `pack`. Cheap to send to worker processes: only the path travels.
@@ -100,6 +107,9 @@ class PackedStore:
         start, samples = _bounds(int(self.lengths[position]), start, samples)
         first = int(self._offsets[position]) + start
         return self._samples[first : first + samples].astype(np.float32) * self._units[position]
+
+    def name(self, position: int) -> str:
+        return str(_read_index(self.path)["ids"][position])
 
 
 def pack(corpus: Corpus, cache: Path) -> Path:
@@ -151,6 +161,7 @@ def _write_pack(corpus: Corpus, path: Path) -> None:
         "rate": SAMPLE_RATE,
         "lengths": lengths,
         "scales": scales,
+        "ids": [u.id for u in corpus.utterances],
         "checksums": list(read.values()),
     }
     write_text(_index_of(path), json.dumps({"index": index, "checksum": _checksum(index)}))

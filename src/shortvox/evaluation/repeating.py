@@ -24,3 +24,6 @@ class RepeatingStore:
         if samples is None or start + samples <= length:
             return self.store.read(position, start, samples)
         return np.take(self.store.read(position), np.arange(start, start + samples), mode="wrap")
+
+    def name(self, position: int) -> str:
+        return self.store.name(position)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -11,10 +12,13 @@ from torch import Tensor
 
 from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.store import AudioStore
+from shortvox.errors import ShortvoxError, lacks_memory
 from shortvox.frontend.fbank import frame_bounds
 from shortvox.models.speaker_model import SpeakerModel
+from shortvox.progress import note
 
 BATCH_SECONDS = 120.0
+LONG = 600.0  # seconds; one crop is never cut, and a small network already takes 1 MB for each second
 
 Context = Literal["crop", "file"]
 
@@ -54,14 +58,17 @@ def embed_crops(
     edges, mean normalisation and VAD then know what lies outside, as where features are made before files are cut.
 
     `transform` changes each waveform after it was read, in the context "file" keeping its length; `on_batch` hears how
-    many crops each batch finished. Raises ModelError, naming the model, when an embedding is not finite or all zeros.
+    many crops each batch finished. Raises ModelError, naming the model, when an embedding is not finite or all zeros,
+    and ShortvoxError, naming the utterance, when there is too little memory for it.
     """
     result = np.empty((len(crops), model.backbone.dim), dtype=np.float32)
     training = model.backbone.training
     model.backbone.eval()
     with torch.inference_mode():
-        for places, heard in _batches(model, store, crops, transform, context):
-            result[places] = model.embed(heard.waveforms, heard.lengths, inside=heard.inside).cpu().numpy()
+        for places, chosen in _batches(store, crops, context):
+            with enough_memory(store, chosen, context):
+                heard = hear(model, store, chosen, transform=transform, context=context)
+                result[places] = model.embed(heard.waveforms, heard.lengths, inside=heard.inside).cpu().numpy()
             if on_batch is not None:
                 on_batch(len(places))
     model.backbone.train(training)
@@ -82,8 +89,10 @@ def voiceless(
     """
     result = np.zeros(len(crops), dtype=np.bool_)
     if model.settings.frontend.vad != "none":
-        for places, heard in _batches(model, store, crops, transform, context):
-            voiced = model.frontend.voiced(heard.waveforms, heard.lengths, inside=heard.inside)
+        for places, chosen in _batches(store, crops, context):
+            with enough_memory(store, chosen, context):
+                heard = hear(model, store, chosen, transform=transform, context=context)
+                voiced = model.frontend.voiced(heard.waveforms, heard.lengths, inside=heard.inside)
             result[places] = ~voiced.any(dim=1).cpu().numpy()
     return result
 
@@ -127,17 +136,31 @@ def _within(store: AudioStore, crops: Sequence[Crop], context: Context) -> Seque
     return crops if context == "crop" else [whole(store, crop.position) for crop in crops]
 
 
-def _batches(
-    model: SpeakerModel,
-    store: AudioStore,
-    crops: Sequence[Crop],
-    transform: Callable[[np.ndarray], np.ndarray] | None,
-    context: Context,
-) -> Iterator[tuple[np.ndarray, PaddedAudio]]:
-    """Places in the list of crops, and what the front end takes for these."""
+@contextmanager
+def enough_memory(store: AudioStore, crops: Sequence[Crop], context: Context) -> Iterator[None]:
+    """Name the longest of the `crops` that are heard meanwhile: before, when it is very long, for where memory runs out
+    the system may end the program without a word; and where it is refused, in a ShortvoxError.
+    """
+    longest = max(_within(store, crops, context), key=lambda crop: crop.samples)
+    seconds = longest.samples / SAMPLE_RATE
+    if seconds > LONG:
+        note(f"utterance {store.name(longest.position)}: {seconds:.0f} s are embedded in one piece")
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        reason = str(error).strip().partition("\n")[0] or "no more to be had"
+        raise ShortvoxError(
+            f"utterance {store.name(longest.position)}: out of memory with {seconds:.0f} s in one piece ({reason}); "
+            "cut it with start and duration in the manifest, or test shorter lengths"
+        ) from None
+
+
+def _batches(store: AudioStore, crops: Sequence[Crop], context: Context) -> Iterator[tuple[np.ndarray, Sequence[Crop]]]:
+    """Places in the list of crops, and the crops there: what is heard at once."""
     for places in _of_similar_length(_within(store, crops, context)):
-        chosen = [crops[place] for place in places]
-        yield places, hear(model, store, chosen, transform=transform, context=context)
+        yield places, [crops[place] for place in places]
 
 
 def _of_similar_length(crops: Sequence[Crop]) -> list[np.ndarray]:

@@ -18,7 +18,7 @@ from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.store import AudioStore
 from shortvox.frontend.fbank import HOP
 from shortvox.models.backbone import Backbone
-from shortvox.models.embedding import BATCH_SECONDS, Context, Crop, embed_crops, hear
+from shortvox.models.embedding import BATCH_SECONDS, Context, Crop, embed_crops, enough_memory, hear
 from shortvox.models.maps import Scales, join_segments
 from shortvox.models.segments import segment_starts
 from shortvox.models.speaker_model import SpeakerModel
@@ -64,10 +64,11 @@ def embed_segmented(
     with torch.inference_mode():
         for places in _equally_many(segments, store, context):
             pieces = [piece for place in places for piece in segments[place]]
-            heard = hear(model, store, pieces, transform=transform, context=context)
-            features, counts = model.frontend(heard.waveforms, heard.lengths, inside=heard.inside)
-            together = bring(model.backbone, model.backbone.trunk(features, counts), len(segments[places[0]]))
-            result[places] = functional.normalize(together).cpu().numpy()
+            with enough_memory(store, [crops[place] for place in places], context):
+                heard = hear(model, store, pieces, transform=transform, context=context)
+                features, counts = model.frontend(heard.waveforms, heard.lengths, inside=heard.inside)
+                together = bring(model.backbone, model.backbone.trunk(features, counts), len(segments[places[0]]))
+                result[places] = functional.normalize(together).cpu().numpy()
             if on_batch is not None:
                 on_batch(len(places))
     model.backbone.train(training)
