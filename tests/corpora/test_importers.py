@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from recordings import write_tones
 
 from shortvox.corpora import importers, placing
@@ -150,10 +152,15 @@ def test_kaldi_segments(tmp_path: Path) -> None:
 
 
 def test_the_channel_of_a_kaldi_segment(tmp_path: Path) -> None:
-    write_tones(tmp_path / "data" / "call.wav", channels=2)
+    sides = np.random.default_rng(0).uniform(-0.5, 0.5, (16000, 2)).astype(np.float32)
+    (tmp_path / "data").mkdir()
+    soundfile.write(tmp_path / "data" / "call.wav", sides, 16000, subtype="FLOAT")
     source = kaldi(tmp_path / "data", wav_scp="call call.wav\n", segments="u1 call 0 1 0\nu2 call 0 1\t1\n")
     import_corpus("kaldi", source, tmp_path / "out")
     assert [(u.speaker, u.channel) for u in load_corpus(tmp_path / "out").utterances] == [("ann", 0), ("ben", 1)]
+    store = open_store(load_corpus(tmp_path / "out"))
+    for side in (0, 1):
+        np.testing.assert_allclose(store.read(side), sides[:, side], atol=1e-6)
 
 
 def test_what_kaldi_tables_name_and_nothing_uses_is_told(tmp_path: Path) -> None:
