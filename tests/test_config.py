@@ -20,6 +20,7 @@ from shortvox.training.settings import TrainSettings
         ({"model": {"head": {"scales": 1}}}, "unknown key 'model.head.scales'; did you mean 'scale'?"),
         ({"batch": 1}, "where: batch: "),
         ({"steps": "many"}, "where: steps: "),
+        ({"steps": None}, "where: steps: none are given; give a number of steps, or epochs"),
     ],
 )
 def test_mistakes_name_the_key_and_the_nearest(values: dict, told: str) -> None:
@@ -97,6 +98,11 @@ def test_a_rate_in_scientific_notation_is_a_number() -> None:
 def test_bad_assignments(text: str) -> None:
     with pytest.raises(ConfigError, match="--set"):
         parse_assignments([text])
+
+
+def test_a_key_among_dotted_ones_is_one_more() -> None:
+    assert override_all({"set": {"a.b": 1}}, {"set.a.c": 2, "set.d.e": 3}) == {"set": {"a.b": 1, "a.c": 2, "d.e": 3}}
+    assert override_all({"systems": {"v1": {}, "v1.5": {}}}, {"systems.v1.steps": 2})["systems"]["v1"] == {"steps": 2}
 
 
 def test_overriding_below_a_value_is_refused_and_leaves_the_original() -> None:

@@ -123,11 +123,11 @@ def write_yaml(values: Mapping[str, Any]) -> str:
 
 
 def override(values: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """A copy of nested `values` with dotted `key` set."""
+    """A copy of nested `values` with dotted `key` set; where keys are dotted already, as one more of them."""
     head, _, rest = key.partition(".")
     copy = dict(values)
-    if not rest:
-        copy[head] = value
+    if not rest or (head not in copy and any("." in known for known in copy)):
+        copy[key] = value
         return copy
     inner = {} if copy.get(head) is None else copy[head]
     if not isinstance(inner, Mapping):

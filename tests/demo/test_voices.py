@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.util
 import json
 import shutil
+import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -15,9 +17,11 @@ import pytest
 import soundfile
 from sources import RATE, word
 
+from shortvox import files
 from shortvox.corpora.corpus import load_corpus
 from shortvox.demo import fetch, recorded, synthetic, voices
 from shortvox.demo.apt import Apt, AptError
+from shortvox.demo.clips import write_flac
 from shortvox.demo.packages import Package, Voice
 from shortvox.errors import ShortvoxError
 
@@ -159,6 +163,38 @@ def test_a_damaged_download_is_not_kept(people: Path, tmp_path: Path) -> None:
     (people / "broken").unlink()
     path = apt.download(archive, lambda arrived: None)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == archive.sha256
+
+
+@pytest.mark.parametrize(
+    "name", ['x";APT::Update::Pre-Invoke {"cmd"};"', 'quote"', "line\nend", "back\\slash", "\x1b[31m", "no\udcff"]
+)
+def test_a_folder_whose_name_could_be_configuration_is_refused(name: str, people: Path, tmp_path: Path) -> None:
+    with pytest.raises(ShortvoxError, match="apt's configuration cannot hold this name") as raised:
+        Apt(tmp_path / name / "store")
+    assert not isinstance(raised.value, AptError)  # which would make synthetic voices instead
+    assert not list(tmp_path.glob("*/store"))
+
+
+@pytest.mark.skipif(shutil.which("apt-config") is None, reason="apt's own reader of its configuration is not here")
+def test_apt_reads_other_names_as_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / "a b#//';{}$(x)é*"
+    Apt(folder)
+    words = ["apt-config", "-c", str(folder / "apt" / "apt.conf"), "dump", "Dir::State"]
+    told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert f'Dir::State "{folder}/apt/state/";' in told.splitlines()
+
+
+def test_a_full_disk_is_one_line_that_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(ShortvoxError, match=r"a\.flac: cannot be written \(No space left on device\)"):
+        write_flac(tmp_path / "new" / "a.flac", np.zeros(160, np.float32))
+    assert not list((tmp_path / "new").iterdir())
+    monkeypatch.undo()
+    write_flac(tmp_path / "new" / "a.flac", np.full(160, 0.25, np.float32))
+    assert soundfile.info(tmp_path / "new" / "a.flac").frames == 160
 
 
 def test_a_package_that_is_not_what_it_was_is_named_and_skipped(

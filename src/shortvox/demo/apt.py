@@ -46,14 +46,20 @@ class Archive:
 class Apt:
     """apt with private folders below `folder`; archives end up in `folder` itself.
 
-    Raises AptError where `apt-get` or `dpkg-deb` is not installed.
+    Raises AptError where `apt-get` or `dpkg-deb` is not installed, and ShortvoxError for a folder whose name could be
+    read as configuration of apt, which can name programs to run.
     """
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        if not str(self.folder).isprintable() or set(str(self.folder)) & set('"\\'):
+            raise ShortvoxError(
+                f"{self.folder}: apt's configuration cannot hold this name; take an --out and a working folder without "
+                "quotes, backslashes and control characters, or --synthetic voices"
+            )
         missing = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
         if missing:
             raise AptError(f"{' and '.join(missing)}: not found on this machine")
-        self.folder = folder.absolute()
         self._partial = self.folder / "partial"
         private = self.folder / "apt"
         for part in ("state/lists/partial", "cache/archives/partial"):

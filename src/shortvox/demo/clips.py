@@ -1,13 +1,17 @@
-"""From short clips to utterances: trim the silence, join one speaker's clips, use each clip once."""
+"""From short clips to utterances: trim the silence, join one speaker's clips, use each clip once, write them."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from shortvox.corpora.audio import SAMPLE_RATE
+from shortvox.files import write_bytes
 
 SHORTEST_UTTERANCE, LONGEST_UTTERANCE = 6.0, 8.0  # seconds: room for a 5 s test crop
 SHORTEST_CLIP = 0.25  # seconds after trimming; less is a click, not a word
@@ -83,3 +87,10 @@ def _concatenate(clips: Sequence[Clip]) -> np.ndarray:
         piece[-_FADE:] *= ramp[::-1]
         pieces.append(piece)
     return np.concatenate(pieces)[: round(LONGEST_UTTERANCE * SAMPLE_RATE)]
+
+
+def write_flac(path: Path, samples: np.ndarray) -> None:
+    """(samples,) at 16 kHz in [-1, 1] as a FLAC of 16 bits; raises ShortvoxError where it cannot be written."""
+    content = io.BytesIO()
+    soundfile.write(content, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    write_bytes(path, content.getvalue())

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from rich.progress import Progress
 
 from shortvox.corpora import audio
@@ -19,10 +18,11 @@ from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.corpus import write_manifest
 from shortvox.corpora.utterance import Utterance
 from shortvox.demo import purity
-from shortvox.demo.clips import Clip, join, trim
+from shortvox.demo.clips import Clip, join, trim, write_flac
 from shortvox.demo.fetch import Recording, Unavailable, fetch, licence_of, sort_files, unpack
 from shortvox.demo.packages import Package
 from shortvox.errors import AudioError
+from shortvox.files import write_bytes
 from shortvox.progress import progress_bar
 
 SPLITS = ("train", "test")
@@ -240,7 +240,7 @@ def _write_speaker(speaker: str, own: list[Take], out: Path, seed: int, notes: l
             continue
         name = f"{speaker}-{len(rows):03d}"
         path = out / speaker / f"{name}.flac"
-        _write_flac(path, samples)
+        write_flac(path, samples)
         sessions[package] += 1
         seconds += len(samples) / SAMPLE_RATE
         rows.append(
@@ -267,11 +267,6 @@ def _write_speaker(speaker: str, own: list[Take], out: Path, seed: int, notes: l
     return []
 
 
-def _write_flac(path: Path, samples: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(str(path), samples, SAMPLE_RATE, subtype="PCM_16")
-
-
 def _count(dropped: Counter[str], unreadable: list[str], notes: list[str]) -> None:
     if dropped:
         notes.append("Clips left out: " + ", ".join(f"{n} {why}" for why, n in sorted(dropped.items())) + ".")
@@ -280,7 +275,6 @@ def _count(dropped: Counter[str], unreadable: list[str], notes: list[str]) -> No
 
 
 def _keep_licence(package: Package, version: str, root: Path, out: Path, written: Mapping[str, list[str]]) -> Licence:
-    (out / "licences").mkdir(exist_ok=True)
     name = f"licences/{package.name}.txt"
-    shutil.copyfile(licence_of(package, root), out / name)
+    write_bytes(out / name, licence_of(package, root).read_bytes())
     return Licence(package.name, version, package.licence, name, written.get(package.name, []))

@@ -22,8 +22,9 @@ import soxr
 from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.corpus import write_manifest
 from shortvox.corpora.utterance import Utterance
-from shortvox.demo.clips import Clip, join, trim
+from shortvox.demo.clips import Clip, join, trim, write_flac
 from shortvox.errors import ShortvoxError
+from shortvox.files import write_text
 from shortvox.progress import progress_bar
 
 TRAIN_SPEAKERS, TEST_SPEAKERS = 24, 10
@@ -190,11 +191,10 @@ def build(out: Path, *, seed: int, train: int = TRAIN_SPEAKERS, test: int = TEST
         if len({u.speaker for u in utterances}) < 4:
             raise ShortvoxError(f"synthetic voices could not be made: {' '.join(notes)}")
         write_manifest(out / split, utterances)
-    (out / "licences").mkdir(exist_ok=True)
-    (out / "licences" / "espeak-ng.txt").write_text(
+    write_text(
+        out / "licences" / "espeak-ng.txt",
         "The voices were made by espeak-ng (GPL-3.0-or-later, its authors) through the Python package "
         "espeakng-loader. The sound itself is this program's output.\n",
-        encoding="utf-8",
     )
     licence = {
         "package": "espeakng-loader",
@@ -230,8 +230,7 @@ def _write(voice: SyntheticVoice, out: Path, library: str, data: str, seed: int,
     for number, (samples, parts) in enumerate(joined):
         name = f"{voice.name}-{number:03d}"
         path = out / voice.name / f"{name}.flac"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(str(path), samples, SAMPLE_RATE, subtype="PCM_16")
+        write_flac(path, samples)
         rows.append(
             Utterance(
                 name,

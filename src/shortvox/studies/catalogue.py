@@ -48,15 +48,12 @@ def _presets(study: str, presets: Any) -> dict[str, dict[str, Any]]:
     """The presets of a study, changes by dotted key."""
     if not isinstance(presets, dict) or not all(isinstance(changes, dict) for changes in presets.values()):
         raise ConfigError(f"study {study}: presets: expected NAME: {{key: value, …}}")
-    for key in (key for changes in (dict.fromkeys(presets), *presets.values()) for key in changes):
-        if not isinstance(key, str):
-            raise ConfigError(f"study {study}: presets: {key!r} is no name; put it in quotes")
     return presets
 
 
 def _names(pair: Any) -> set[str]:
-    """The systems that a pair of `compare` names; what is no pair is refused later."""
-    return {name for name in pair if isinstance(name, str)} if isinstance(pair, list) else set()
+    """The systems that a pair of `compare` names; what is no pair of names is refused later."""
+    return set(pair) if isinstance(pair, list) and all(isinstance(name, str) for name in pair) else set()
 
 
 def load_study(name: str, *, preset: str | None = None, changes: Mapping[str, Any] | None = None) -> Study:

@@ -140,6 +140,8 @@ class TrainSettings(Settings):
     def _one_length(cls, values: Any) -> Any:
         if isinstance(values, dict) and None not in (values.get("steps"), values.get("epochs")):
             raise ValueError("epochs: steps are given too; give one of them and set the other to null")
+        if isinstance(values, dict) and "steps" in values and values["steps"] is values.get("epochs") is None:
+            raise ValueError("steps: none are given; give a number of steps, or epochs")
         return values
 
     @field_validator("steps", mode="before")
