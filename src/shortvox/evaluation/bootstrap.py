@@ -97,7 +97,7 @@ def draw_speakers(
     *,
     draws: int = DRAWS,
     seed: int = 0,
-    names: Sequence[str] | None = None,
+    names: Sequence[str] | np.ndarray | None = None,
     row: np.ndarray | None = None,
 ) -> SpeakerResampling:
     """The shared table of counts for trials (n,) whose two sides belong to speakers `enrol` and `test`.
@@ -107,12 +107,18 @@ def draw_speakers(
     label contradicts the speakers.
     """
     label = checked_scores(np.zeros(len(label)), label)[1]
-    who, codes = np.unique(np.concatenate([enrol, test]), return_inverse=True)
-    first, second = codes[: len(label)], codes[len(label) :]
+    if names is None:
+        names, codes = np.unique(np.concatenate([enrol, test]), return_inverse=True)
+        sides = codes[: len(label)], codes[len(label) :]
+    else:
+        sides = np.asarray(enrol), np.asarray(test)
+    used = np.bincount(sides[0], minlength=len(names)) + np.bincount(sides[1], minlength=len(names)) > 0
+    who, position, n_speakers = np.flatnonzero(used), np.cumsum(used, dtype=np.int32) - 1, int(used.sum())
+    first, second = position[sides[0]], position[sides[1]]
     wrong = np.flatnonzero((first == second) != label)
     if len(wrong):
         place = int(wrong[0])
-        said = [str(who[code[place]] if names is None else names[who[code[place]]]) for code in (first, second)]
+        said = [str(names[who[side[place]]]) for side in (first, second)]
         where = f"trial {place + 1}" if row is None else f"row {row[place]}: trial"
         raise ScoreError(
             f"{where}: label {int(label[place])} contradicts its speakers {said[0]!r} and {said[1]!r}; "
@@ -120,13 +126,13 @@ def draw_speakers(
         )
     first, second = np.minimum(first, second), np.maximum(first, second)
     rng = np.random.default_rng(seed)
-    even = np.full(len(who), 1 / len(who))
-    counts = np.zeros((len(who), draws))
+    even = np.full(n_speakers, 1 / n_speakers)
+    counts = np.zeros((n_speakers, draws))
     everything = np.arange(len(label)), np.zeros(len(label), dtype=np.int64), 1
     totals = np.zeros((2, draws))
     todo = np.arange(draws)
     while len(todo):
-        counts[:, todo] = rng.multinomial(len(who), even, size=len(todo)).T
+        counts[:, todo] = rng.multinomial(n_speakers, even, size=len(todo)).T
         drawn = SpeakerResampling(label, first, second, counts[:, todo])
         totals[:, todo] = np.concatenate(drawn.weights(*everything, np.arange(len(todo)), None))
         todo = todo[(totals[:, todo] == 0).any(axis=0)]

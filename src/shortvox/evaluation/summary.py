@@ -74,7 +74,7 @@ def _resampling(
     owner = [speakers.get(name) for name in table.names]
     people = sorted({name for name in owner if name is not None})
     codes = {name: code for code, name in enumerate(people)}
-    of_name = np.array([-1 if name is None else codes[name] for name in owner])
+    of_name = np.array([-1 if name is None else codes[name] for name in owner], np.int32)
     enrol, test = of_name[table.enrol], of_name[table.test]
     unknown = np.flatnonzero((enrol < 0) | (test < 0))
     if len(unknown):
