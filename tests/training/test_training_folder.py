@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 from pathlib import Path
@@ -150,7 +149,7 @@ def test_one_past_the_end_is_damaged_and_the_one_before_is_taken(
     copy: Path, data: SpeechData, capsys: pytest.CaptureFixture[str]
 ) -> None:
     newest = copy / "checkpoints" / "step-00000004.safetensors"
-    run = json.loads(safe_open(newest, framework="pt").metadata()["content"])["run"]
+    run = safe_open(newest, framework="pt").metadata()["run"]
     found = load_latest(newest.parent, run)
     assert found is not None
     found.state["progress"]["step"] = 99

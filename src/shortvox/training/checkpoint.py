@@ -38,9 +38,12 @@ class Checkpoint:
 def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> None:
     """Write `step-….safetensors` durably, then drop all but the last two up to it."""
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in checkpoint.tensors.items()}
-    content = json.dumps({"run": checkpoint.run, "state": checkpoint.state})
+    state = json.dumps(checkpoint.state)
     path = folder / f"step-{step:08d}.safetensors"
-    write_bytes(path, save(tensors, {"content": content, "checksum": _checksum(tensors, content)}))
+    write_bytes(
+        path,
+        save(tensors, {"run": checkpoint.run, "state": state, "checksum": _checksum(tensors, checkpoint.run, state)}),
+    )
     for old in [file for file in checkpoint_files(folder) if file <= path][:-KEPT]:
         with contextlib.suppress(OSError):
             old.unlink()
@@ -77,16 +80,15 @@ def _read(path: Path) -> Checkpoint:
     with safe_open(path, framework="pt") as handle:
         kept = handle.metadata() or {}
         tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
-    if "checksum" not in kept:
+    if not {"run", "state", "checksum"} <= kept.keys():
         raise ValueError("written by another version")
-    if kept["checksum"] != _checksum(tensors, kept.get("content", "")):
+    if kept["checksum"] != _checksum(tensors, kept["run"], kept["state"]):
         raise ValueError("not what was written; disk full?")
-    content = json.loads(kept["content"])
-    return Checkpoint(tensors, content["state"], content["run"])
+    return Checkpoint(tensors, json.loads(kept["state"]), kept["run"])
 
 
-def _checksum(tensors: Mapping[str, Tensor], content: str) -> str:
-    digest = hashlib.sha256(content.encode())
+def _checksum(tensors: Mapping[str, Tensor], run: str, state: str) -> str:
+    digest = hashlib.sha256(f"{run} {state}".encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
