@@ -25,7 +25,7 @@ from shortvox.corpora.audio import (
     resampled_length,
     segment_end,
 )
-from shortvox.corpora.faults import AudioFault
+from shortvox.corpora.faults import REMEDIES, AudioFault
 from shortvox.corpora.forward import Forward
 from shortvox.errors import AudioError
 
@@ -301,6 +301,11 @@ def test_a_piece_beyond_the_end(tmp_path: Path) -> None:
     path = write_tones(tmp_path / "a.wav", seconds=1)
     assert "ends at 1 s" in fault(path, start=0.5, duration=2.0).reason
     assert fault(path, start=3.0).kind == "truncated"
+
+
+def test_every_kind_of_fault_is_explained() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "corpora.md").read_text()
+    assert [kind for kind in REMEDIES if f"| `{kind}` |" not in text] == []
 
 
 def test_a_fault_travels_between_processes() -> None:
