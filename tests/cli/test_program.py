@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -223,3 +224,16 @@ def test_data_never_acts_in_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
         bar.refresh()
     assert SHOWN in terminal.getvalue()
     assert "\x1b]0;" not in terminal.getvalue()
+
+
+def test_every_number_on_the_command_line_is_bounded() -> None:
+    verbs_of = [verbs.app, *(group.typer_instance for group in verbs.app.registered_groups)]
+    callbacks = [command.callback for one in verbs_of for command in one.registered_commands]
+    numbers = [
+        (callback.__name__, name, get_args(hint))
+        for callback in callbacks
+        for name, hint in get_type_hints(callback, include_extras=True).items()
+        if get_args(hint) and {int, float} & {get_args(hint)[0], *get_args(get_args(hint)[0])}
+    ]
+    assert len(numbers) >= 7
+    assert not [(verb, name) for verb, name, (_, option) in numbers if None in (option.min, option.max)]

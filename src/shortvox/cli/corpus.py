@@ -52,7 +52,7 @@ def check(
         list[Path] | None,
         typer.Option(help="A side of a split: another corpus or a list of speakers. May be repeated."),
     ] = None,
-    min_seconds: Annotated[float, typer.Option(min=0, help="Shorter utterances are listed.")] = 0.1,
+    min_seconds: Annotated[float, typer.Option(min=0, max=3600, help="Shorter utterances are listed.")] = 0.1,
     as_json: AsJson = False,
 ) -> None:
     """Decode every recording and list all that is wrong, with its row. Exit code 2 if anything is."""
@@ -94,8 +94,10 @@ def split(
     corpus: Annotated[Path, typer.Argument(help="Folder with a manifest.csv.")],
     out: Annotated[Path, typer.Argument(help="Gets the corpora train/ and test/, and lists of speakers.")],
     test_speakers: Annotated[Path | None, typer.Option(help="File with one test speaker a line.")] = None,
-    fraction: Annotated[float, typer.Option(help="Share of speakers drawn for test, without a file.")] = 0.2,
-    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+    fraction: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of speakers drawn for test, without a file.")
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the draw.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Split by speaker, so that nobody is on both sides."""

@@ -11,7 +11,12 @@ import typer
 
 Corpora = Annotated[list[Path], typer.Option("--corpus", help="Corpus folder; may be given several times.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout and nothing else there.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, dotted key.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a setting by its dotted key, as optimiser.lr=0.01; may be repeated."
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 OwnCache = Annotated[
     Path | None, typer.Option("--cache", help="Folder for decoded audio; by default recordings are read as they are.")

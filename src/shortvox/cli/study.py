@@ -25,7 +25,9 @@ from shortvox.studies.runner import StudyRun, run_study
 Folders = Annotated[list[Path] | None, typer.Option("--corpus", help="Corpus folder; may be given several times.")]
 OUT = "Folder for models, results.json and report.html; work already done in it is reused."
 STORE = "Folder for decoded audio, trainings and embeddings, by default --out; studies given the same one share them."
-Jobs = Annotated[int, typer.Option(min=0, help="Trainings at a time; 0: one per CPU core, at most 2, or 1 on a GPU.")]
+Jobs = Annotated[
+    int, typer.Option(min=0, max=256, help="Trainings at a time; 0: one per CPU core, at most 2, or 1 on a GPU.")
+]
 
 
 def study(
@@ -37,7 +39,9 @@ def study(
     test_corpus: Annotated[list[Path] | None, typer.Option(help="Corpora to test on, instead of a split.")] = None,
     test_speakers: Annotated[Path | None, typer.Option(help="File with the speakers to test on.")] = None,
     trials: Annotated[Path | None, typer.Option(help="VoxCeleb or Kaldi trial list over the test speakers.")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Training seeds; more give honest intervals.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Training seeds; more give honest intervals.")
+    ] = None,
     scores: Annotated[bool, typer.Option("--scores", help="Write the scores of all trials too, as Parquet.")] = False,
     set_: Set = None,
     jobs: Jobs = 0,

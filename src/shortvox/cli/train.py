@@ -23,7 +23,9 @@ from shortvox.training.settings import TrainSettings
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="YAML file of training settings; {} for the defaults.")],
+    config: Annotated[
+        Path, typer.Argument(help="YAML file of training settings; one that holds {} takes the defaults.")
+    ],
     corpus: Corpora,
     out: Annotated[Path, typer.Option(help="Model folder to make.")],
     init: Annotated[Path | None, typer.Option(help="Model folder to start from.")] = None,
