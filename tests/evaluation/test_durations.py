@@ -229,3 +229,11 @@ def test_scores_that_do_not_fit_are_refused() -> None:
         ScoreSet(())
     with pytest.raises(ScoreError, match="2 training seeds"):
         scores_of(setup, 1, calibrations=(Calibration(1, 0),))
+
+
+def test_a_score_that_is_no_number_names_its_system() -> None:
+    setup = setup_of(4)
+    broken = scores_of(setup, 1)
+    broken.scores[1][0][3] = np.nan
+    with pytest.raises(ScoreError, match="model-b, length 1: score 4 of 132 is nan"):
+        duration_grid({"model-a": {"1": scores_of(setup, 1)}, "model-b": {"1": broken}}, setup)

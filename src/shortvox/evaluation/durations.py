@@ -190,7 +190,10 @@ def duration_grid(
     for name, by_length in systems.items():
         lengths[name], draws[name] = {}, {}
         for length, scores in by_length.items():
-            draws[name][length] = bootstrapped(scores, setup)
+            try:
+                draws[name][length] = bootstrapped(scores, setup)
+            except ScoreError as error:
+                raise ScoreError(f"{name}, length {length}: {error}") from None
             lengths[name][length] = length_figures(scores, setup, length, draws[name][length])
             if advance is not None:
                 advance()
