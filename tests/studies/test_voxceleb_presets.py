@@ -281,7 +281,8 @@ def test_segments_and_teachers_run_in_bf16(voxceleb: Path, tmp_path: Path) -> No
     study = load_study("segging", preset="voxceleb", changes={**BRIEF, "only": only, "compare": []})
     source = DataSource((voxceleb,), tmp_path / "audio", validation_speakers=2)
     run_ = StudyRun(out=tmp_path, source=source, jobs=1, command="")
-    for step in plan(study, run_, source.open().train.corpus.fingerprint()):
+    corpus = source.open().train.corpus
+    for step in plan(study.on(len(corpus)), run_, corpus.fingerprint()):
         assert step.settings["precision"] == "bf16"
         do_step(shortened(step, narrow=True, precision="bf16"), lambda *_: None)
         (loss,) = json.loads((step.folder / "training.json").read_text())["loss"]
