@@ -63,6 +63,10 @@ def test_parquet_labels(tmp_path: Path, label: list[object]) -> None:
     }
     pq.write_table(pa.table(columns), path)
     assert read_scores(path).label.tolist() == [True, False]
+    for odd in ([{"a": 1}, {"a": 0}], [[1], [0]]):
+        pq.write_table(pa.table({**columns, "label": odd}), path)
+        with pytest.raises(ScoreError, match="row 1: column label has"):
+            read_scores(path)
     columns["score"] = pa.array([1.0, None])
     pq.write_table(pa.table(columns), path)
     with pytest.raises(ScoreError, match="row 2: column score has None"):
@@ -80,7 +84,7 @@ def test_parquet_labels(tmp_path: Path, label: list[object]) -> None:
         ("enrol test score label\na b nan 1\n", "row 2: column score has 'nan'"),
         ("enrol test score label\na b inf 1\n", "row 2: column score has 'inf'"),
         ("enrol test score label\na b 1_000 1\n", "row 2: column score has '1_000'"),
-        ("enrol test score label\na b 1 1\na b 1\u00b2 1\n", "row 3: column score has '1²'"),
+        ("enrol test score label\na b 1 1\na b \u0663 1\n", "row 3: column score has '\u0663'"),
         ("enrol test score label\na b 1 yes\n", "row 2: column label has 'yes'"),
         ("enrol test score score label\na b 1 1 1\n", "row 1: 2 columns score"),
         ("enrol test score Label label\na b 1 1 1\n", "row 1: 2 columns label"),

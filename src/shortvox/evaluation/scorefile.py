@@ -164,7 +164,7 @@ def _quick(piece: bytes, tabs: bool, width: int, at: Sequence[int], number: int)
     try:
         table = csv.read_csv(
             pa.BufferReader(piece),
-            read_options=csv.ReadOptions(column_names=names, block_size=2 * PIECE),
+            read_options=csv.ReadOptions(column_names=names, block_size=2 * PIECE, use_threads=False),
             parse_options=csv.ParseOptions(delimiter="\t", quote_char=False, ignore_empty_lines=False),
             convert_options=csv.ConvertOptions(
                 column_types={str(index): kind for index, kind in zip(at, kinds, strict=True)},
@@ -213,7 +213,10 @@ def _part(columns: Sequence[pa.Array], row: np.ndarray) -> _Part:
 def _coded(cells: pa.Array, column: str) -> tuple[np.ndarray, list[Any]]:
     """Codes (n,) and the values that they stand for."""
     if not pa.types.is_dictionary(cells.type):
-        cells = cells.dictionary_encode()
+        try:
+            cells = cells.dictionary_encode()
+        except pa.ArrowException:  # lists, structures
+            raise _Odd(column, 0) from None
     if cells.null_count:
         raise _Odd(column, int(np.argmax(cells.is_null().to_numpy(zero_copy_only=False))))
     return cells.indices.to_numpy(zero_copy_only=False), cells.dictionary.to_pylist()
@@ -256,8 +259,8 @@ def _unfit(path: Path, column: str, cell: object, row: int) -> ScoreError:
 
 
 def _finite(cell: Any) -> float:
-    value = float(cell)
-    if not np.isfinite(value) or "_" in str(cell):  # Python reads 1_000 as a number
+    value, text = float(cell), str(cell)
+    if not np.isfinite(value) or "_" in text or not text.isascii():  # Python reads 1_000 and digits of other scripts
         raise ValueError
     return value
 
@@ -267,7 +270,7 @@ def _parquet_parts(content: bytes, path: Path) -> Iterator[_Part]:
     header = file.schema_arrow.names
     chosen = [header[index] for index in _find_columns([name.lower() for name in header], path)]
     start = 1
-    for batch in file.iter_batches(ROWS, columns=chosen):
+    for batch in file.iter_batches(ROWS, columns=chosen, use_threads=False):
         row = np.arange(start, start + len(batch))
         columns = [batch.column(name) for name in chosen]
         start += len(batch)
