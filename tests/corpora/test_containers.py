@@ -339,6 +339,21 @@ def test_an_mp3_whose_tag_is_wrong(
     assert capfd.readouterr().err == ""
 
 
+def test_a_tag_that_libmpg123_does_not_know_is_not_believed(tmp_path: Path) -> None:
+    """It wants zeros before the name; the length that it guesses otherwise is half of this file's."""
+    content = mp3()
+    damaged = content[:7] + b"\x01" + content[8:]
+    assert len(heard(save(tmp_path, damaged, "mp3"))) == pytest.approx(13 * 16000, abs=0.15 * 16000)
+
+
+def test_a_chunk_of_negative_size(tmp_path: Path) -> None:
+    content = encoded(**FORMATS["caf"])
+    at = content.index(b"free") if b"free" in content else content.index(b"desc")
+    assert (
+        kind(save(tmp_path, content[: at + 4] + struct.pack(">q", -(2**61)) + content[at + 12 :], "caf")) == "corrupt"
+    )
+
+
 @pytest.mark.parametrize("layer", [1, 2])
 def test_mpeg_layers_one_and_two(tmp_path: Path, layer: int) -> None:
     """Silent frames, written by hand: their length is right, or the file is named."""

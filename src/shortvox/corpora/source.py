@@ -125,8 +125,8 @@ def _open_sndfile(path: Path) -> Iterator[Source]:
     try:
         view = inspect(path)
         with view.shown(path) as shown, _sound_file(shown) as handle:
-            if view.frames is not None and handle.frames < view.frames:
-                raise AudioFault(path, "corrupt", f"only {handle.frames} of its {view.frames} samples can be decoded")
+            if handle.frames < view.least:
+                raise AudioFault(path, "corrupt", f"only {handle.frames} of its {view.least} samples can be decoded")
             yield _Sndfile(handle, view.frames) if handle.seekable() else _Unseekable(path, view, handle)
     except soundfile.LibsndfileError as error:
         reason = (error.error_string or "damaged, or not what its name says").strip().rstrip(".")

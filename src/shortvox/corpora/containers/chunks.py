@@ -104,6 +104,8 @@ def _walk(content: Content, layout: Layout, start: int | None = None) -> Iterato
         if layout.head_counts:
             size = max(size - layout.head.size, 0)
         yield Chunk(name, body, size)
+        if size < 0:
+            return
         at = body + size + -(body + size - layout.first) % layout.aligned
 
 

@@ -21,6 +21,7 @@ _KBITS = {  # (version 1, layer) by index
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # by bits of the version
+_TRIMMED = 2 * 4095 + 1152  # samples; what a tag may say of the encoder's delay and padding, and the decoder's delay
 _LONGEST = 2 * 2881  # bytes; a stream that was cut out of another begins with the rest of a frame
 
 
@@ -89,14 +90,15 @@ def mpeg(content: Content, start: int) -> View:
         if tag.frames > count + 1 or (tag.frames == count + 1 and short):
             raise content.truncated(f"its tag promises {tag.frames} frames, {count} are there")
         if tag.frames == count and not is_vbri and _agree(tag.size, stream.size):
-            return View(parts=stream.parts)
+            return View(parts=stream.parts, least=max(count * head.samples - _TRIMMED, 0))
         (_, end), *others = stream.parts
         stream = _Stream(count, ((first + head.size, end), *others))
     if count == 0:
         raise content.corrupt("holds no MPEG frame with sound")
+    samples = count * head.samples
     if head.layer != 3:
-        return View(parts=stream.parts, frames=count * head.samples)
-    return View(_made_tag(data[first : first + 4], head, count), stream.parts)
+        return View(parts=stream.parts, frames=samples, least=samples)
+    return View(_made_tag(data[first : first + 4], head, count), stream.parts, least=max(samples - _TRIMMED, 0))
 
 
 def _first(content: Content, start: int) -> int:
@@ -161,7 +163,7 @@ def _tag(data: mmap.mmap, at: int, head: _Head) -> tuple[_Tag | None, bool]:
     if data[at + 36 : at + 40] == b"VBRI":
         return _Tag(_number(data, at + 50), _number(data, at + 46)), True
     tag = at + head.side
-    if data[tag : tag + 4] not in (b"Xing", b"Info"):
+    if data[tag : tag + 4] not in (b"Xing", b"Info") or any(data[at + 4 : tag]):  # as libmpg123 knows them
         return None, False
     flags = _number(data, tag + 4)
     frames = _number(data, tag + 8) if flags & 1 else 0

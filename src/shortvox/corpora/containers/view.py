@@ -52,12 +52,14 @@ class Content:
 class View:
     """`prefix`, then those bytes of a file that lie from the first to the second number of each of `parts`.
 
-    Without any, the file as it is. `frames` counts the samples of a stream whose header cannot say it.
+    Without any, the file as it is. `frames` counts the samples of a stream whose header cannot say it; a decoder that
+    finds fewer than `least` has not understood the file.
     """
 
     prefix: bytes = b""
     parts: tuple[tuple[int, int], ...] = ()
     frames: int | None = None
+    least: int = 0
 
     @contextmanager
     def shown(self, path: Path) -> Iterator[ViewFile | str]:
