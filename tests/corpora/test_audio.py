@@ -387,6 +387,13 @@ def test_a_playlist_is_not_followed(tmp_path: Path, suffix: str) -> None:
         assert fault(path).kind in ("corrupt", "empty")
 
 
+def test_an_m4a_of_no_known_codec(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    path = encode(tmp_path / "a.m4a", "aac", 16000, 1.0)
+    path.write_bytes(path.read_bytes().replace(b"mp4a", b"mp9z"))
+    assert fault(path).kind in ("corrupt", "empty")
+
+
 def test_raw_gsm_is_decoded(tmp_path: Path) -> None:
     """No encoder needed: 50 frames of 33 bytes are one second, whatever is in them."""
     pytest.importorskip("av")

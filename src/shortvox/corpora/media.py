@@ -60,6 +60,8 @@ def open_media(path: Path) -> Iterator[MediaFile]:
     except av.error.FFmpegError as error:
         reason = error.strerror or str(error)
         raise AudioFault(path, "corrupt", reason) from None
+    except UnicodeDecodeError:
+        raise AudioFault(path, "corrupt", "its metadata are damaged") from None
 
 
 class MediaFile:
@@ -135,6 +137,8 @@ def _stream(path: Path) -> Iterator[tuple[Any, Any]]:
             raise AudioFault(path, "empty", "holds no audio stream")
         if len(streams) > 1:
             raise AudioFault(path, "joined", f"holds {len(streams)} audio streams")
+        if streams[0].codec_context is None:
+            raise AudioFault(path, "corrupt", "its audio is of no known codec")
         yield container, streams[0]
 
 
