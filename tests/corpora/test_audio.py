@@ -390,7 +390,9 @@ def test_a_playlist_is_not_followed(tmp_path: Path, suffix: str) -> None:
 def test_an_m4a_of_no_known_codec(tmp_path: Path) -> None:
     pytest.importorskip("av")
     path = encode(tmp_path / "a.m4a", "aac", 16000, 1.0)
-    path.write_bytes(path.read_bytes().replace(b"mp4a", b"mp9z"))
+    content = path.read_bytes().replace(b"mp4a", b"mp9z")
+    assert b"\x40\x15\0" in content  # what the descriptor calls AAC
+    path.write_bytes(content.replace(b"\x40\x15\0", b"\xc3\x15\0"))
     assert fault(path).kind in ("corrupt", "empty")
 
 
