@@ -110,12 +110,12 @@ def is_folder(path: Path) -> bool:
 def require_folder(folder: Path, raising: type[ShortvoxError], expected: str) -> None:
     """Raises `raising`, which says what was `expected`, for what is no folder or may not be looked at."""
     try:
-        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+        there = stat.S_ISDIR(folder.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
-        is_folder = False
+        there = False
     except OSError as error:
         raise raising(f"{shown(folder)}: cannot be opened ({error.strerror or error}); expected {expected}") from None
-    if not is_folder:
+    if not there:
         raise raising(f"{folder}: no such folder; expected {expected}")
 
 

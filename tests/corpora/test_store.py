@@ -215,7 +215,7 @@ def test_left_overs_of_a_killed_run_are_cleared(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "corpus", 1, 1)
     path = pack(corpus, tmp_path / "cache")
     path.unlink()
-    (path.parent / f".{path.name}.dead.tmp").write_bytes(b"half")
+    (path.parent / f".{path.name}.0123456789abcdef.tmp").write_bytes(b"half")
     pack(corpus, tmp_path / "cache")
     assert not list(path.parent.glob(".*.tmp"))
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-from uuid import uuid4
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
@@ -32,8 +30,7 @@ from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.faults import AudioFault
 from shortvox.corpora.threads import in_threads
 from shortvox.corpora.utterance import Utterance
-from shortvox.errors import ShortvoxError
-from shortvox.files import ensure_writable, refuse_folder, sync_folder, write_text
+from shortvox.files import ensure_writable, refuse_folder, write_atomic, write_text
 from shortvox.locks import locked
 
 _FORMAT = 3
@@ -132,29 +129,17 @@ def pack(corpus: Corpus, cache: Path) -> Path:
 
 
 def _write_pack(corpus: Corpus, path: Path) -> None:
-    for left_over in path.parent.glob(f".{path.name}.*.tmp"):
-        left_over.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     lengths, scales = [], []
-    try:
-        with temporary.open("wb") as handle:
-            decoded = in_threads(_decode, corpus.utterances, f"Packing {corpus.name}")
-            for u, (levels, blocks) in zip(corpus.utterances, decoded, strict=True):
-                for block in _blocks(u) if blocks is None else blocks:
-                    handle.write(quantised(block, levels.scale).tobytes())
-                lengths.append(levels.samples)
-                scales.append(levels.scale)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise ShortvoxError(
-            f"{path}: cannot be written ({error.strerror or error}); free some space "
-            "(a pack takes 115 MB an hour) or choose another cache folder"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    def write(handle: BinaryIO) -> None:
+        decoded = in_threads(_decode, corpus.utterances, f"Packing {corpus.name}")
+        for u, (levels, blocks) in zip(corpus.utterances, decoded, strict=True):
+            for block in _blocks(u) if blocks is None else blocks:
+                handle.write(quantised(block, levels.scale).tobytes())
+            lengths.append(levels.samples)
+            scales.append(levels.scale)
+
+    write_atomic(path, write)
     read = checksums(u.path for u in corpus.utterances)
     index = {
         "format": _FORMAT,

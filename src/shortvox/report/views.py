@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from shortvox.evaluation.bootstrap import SIGNIFICANT, resolution
+from shortvox.evaluation.bootstrap import SIGNIFICANT, over_what, resolution
 from shortvox.evaluation.durations import COMPARED_PRIOR
 
 MISSING = "–"
@@ -66,9 +66,7 @@ def p_value(value: Any, least: float | None = None) -> str:
 
 def over(trainings: int | None) -> str:
     """What intervals and verdicts speak for."""
-    if not trainings:
-        return "over speakers"
-    return "over speakers; one training" if trainings == 1 else f"over speakers and {trainings} trainings"
+    return f"over {over_what(trainings)}" if trainings else "over speakers"
 
 
 def length_label(length: str) -> str:
