@@ -1,6 +1,7 @@
 """Settings that take effect only beside others, and the refusal of one that would have none.
 
-A class says so in `needs`; nothing else has to be done for a new setting. What is as its default was not asked for.
+A class says so in `needs_of_keys`; nothing else has to be done for a new setting. What is as its default was not asked
+for.
 """
 
 from __future__ import annotations

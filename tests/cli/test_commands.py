@@ -148,6 +148,8 @@ def test_evaluate(model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Ca
         assert set(one["systems"]["model"]) >= {"total_steps", "seconds_heard", "parameters", "head_drift_degrees"}
         assert one["systems"]["model"]["total_steps"] == 6
         assert one["systems"]["other"]["total_steps"] is None
+        assert [where["cpu"] for where in one["systems"]["model"]["trained_on"]] == [results["environment"]["cpu"]]
+        assert one["systems"]["other"]["trained_on"] == []
         assert one["systems"]["model"]["lengths"]["1"]["cllr"] is not None
         assert one["systems"]["other"]["lengths"]["1"]["cllr"] is None
         assert set(one["by"]["session"]) == {"day0", "day1"}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from shortvox.corpora.audio import AUDIO_SUFFIXES
 from shortvox.corpora.corpus import Corpus
+from shortvox.corpora.source import AUDIO_SUFFIXES
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError, ScoreError
 from shortvox.evaluation.triallist import only_tried, read_trials

@@ -208,6 +208,7 @@ def _system(model: SpeakerModel, history: History) -> System:
             "parameters": parameter_count(model.backbone),
             "head_drift_degrees": None,
             "head_drift_seeds": None,
+            "trained_on": [known["environment"]] if known["environment"] else [],
             "loss": known["loss"],
             "validation": known["validation"],
         },

@@ -19,7 +19,6 @@ import numpy as np
 import soxr
 
 from shortvox.corpora.faults import AudioFault
-from shortvox.corpora.source import AUDIO_SUFFIXES as AUDIO_SUFFIXES
 from shortvox.corpora.source import Source, open_source
 
 SAMPLE_RATE = 16000

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shortvox.corpora.audio import AUDIO_SUFFIXES
+from shortvox.corpora.source import AUDIO_SUFFIXES
 from shortvox.errors import CorpusError
 
 HIDDEN = "names that begin with a dot"

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from shortvox.corpora.audio import AUDIO_SUFFIXES
 from shortvox.corpora.corpus import Corpus
+from shortvox.corpora.source import AUDIO_SUFFIXES
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError
 from shortvox.evaluation.trials import Trials, refuse_one_sided

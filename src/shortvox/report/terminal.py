@@ -13,7 +13,7 @@ from rich.text import Text
 
 from shortvox.printing import plain
 from shortvox.report.tables import Cell, Grid, difference_grid, eer_grid
-from shortvox.report.views import MISSING, View, length_label, over, views_of
+from shortvox.report.views import MISSING, View, length_label, over_all, views_of
 
 MOST_PAIRS = 12  # of each table; the report has all
 
@@ -32,7 +32,7 @@ def results_table(results: Mapping[str, Any]) -> Group:
 def _error_rates(results: Mapping[str, Any], views: Sequence[View]) -> Table:
     lengths = _lengths(views)
     synthetic = "SYNTHETIC voices: " if results.get("synthetic") else ""
-    table = _table(f"{synthetic}equal error rate, % (95 % interval {_over(views)})", "system", lengths)
+    table = _table(f"{synthetic}equal error rate, % (95 % interval {over_all(views)})", "system", lengths)
     for view in chain.from_iterable((whole, *whole.parts) for whole in views):
         block = eer_grid(view)
         if len(views) > 1 or view.key:
@@ -54,7 +54,7 @@ def _differences(views: Sequence[View], what: str, *, cost: bool) -> Table | Non
     if not shown:
         return None
     lengths = _lengths(views)
-    table = _table(f"difference in {what}, and its p ({_over(views)}; Holm per table)", "A − B", lengths)
+    table = _table(f"difference in {what}, and its p ({over_all(views)}; Holm per table)", "A − B", lengths)
     hidden = 0
     for view, grid in shown:
         own = [length for length in view.lengths if length_label(length) in {column.label for column in grid.columns}]
@@ -104,7 +104,3 @@ def _terminal(cell: Cell) -> Text:
 
 def _lengths(views: Sequence[View]) -> list[str]:
     return list(dict.fromkeys(length for view in views for length in view.lengths))
-
-
-def _over(views: Sequence[View]) -> str:
-    return over(min((view.trainings for view in views if view.trainings), default=None))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -67,6 +67,11 @@ def p_value(value: Any, least: float | None = None) -> str:
 def over(trainings: int | None) -> str:
     """What intervals and verdicts speak for."""
     return f"over {over_what(trainings)}" if trainings else "over speakers"
+
+
+def over_all(views: Iterable[View]) -> str:
+    """The same of several tables: the fewest trainings of any."""
+    return over(min((view.trainings for view in views if view.trainings), default=None))
 
 
 def length_label(length: str) -> str:
