@@ -447,6 +447,13 @@ def test_what_evaluate_refuses(
     )
 
 
+@pytest.mark.parametrize("key", ["max_nontarget=5", "same_gender=true"])
+def test_a_study_refuses_what_a_trial_list_leaves_without_effect(tmp_path: Path, capsys: Capture, key: str) -> None:
+    listed = ("--trials", tmp_path / "trials", "--set", f"test.{key}")
+    line = mistake(capsys, "study", "frozen-fc", "--corpus", tmp_path, "--out", tmp_path / "o", *listed)
+    assert f"test.{key.partition('=')[0]}: has no effect here" in line
+
+
 def test_what_demo_refuses(tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "demo"
     assert "not both" in mistake(capsys, "demo", "--corpus", tmp_path, "--synthetic", "--out", out)

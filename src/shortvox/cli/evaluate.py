@@ -33,7 +33,7 @@ from shortvox.evaluation.cohort import NO_COHORT, open_cohort, refuse_overlap
 from shortvox.evaluation.evaluate import System, on_its_own
 from shortvox.evaluation.evaluate import evaluate as evaluate_systems
 from shortvox.evaluation.protocols import parse_lengths
-from shortvox.evaluation.settings import ScoringSettings, TestSettings
+from shortvox.evaluation.settings import ScoringSettings, TestSettings, of_all_pairs
 from shortvox.evaluation.testset import TestSet
 from shortvox.evaluation.triallist import only_tried, read_trials
 from shortvox.files import ensure_writable, write_atomic, write_json
@@ -161,16 +161,6 @@ def embed(
     note(f"{len(crops)} embeddings of {vectors.shape[1]} dimensions written to {out}")
     if as_json:
         show_json({"embeddings": str(out), "utterances": len(crops), "dim": int(vectors.shape[1])})
-
-
-def of_all_pairs(settings: TestSettings) -> dict[str, str]:
-    """What is set of the trials although a list names them, as `idle` has it."""
-    default = TestSettings()
-    return {
-        key: "all pairs as trials, without --trials"
-        for key in ("max_nontarget", "same_gender")
-        if getattr(settings, key) != getattr(default, key)
-    }
 
 
 def _check_cohort(settings: TestSettings, cohort: list[Path] | None) -> None:

@@ -12,7 +12,9 @@ from rich.table import Table
 from shortvox.cli.options import AsJson, Cache, Set, audio_cache, command_line
 from shortvox.config import parse_assignments
 from shortvox.demo.voices import prepare_demo_voices
+from shortvox.effect import refuse_idle
 from shortvox.errors import ConfigError
+from shortvox.evaluation.settings import of_all_pairs
 from shortvox.files import ensure_writable
 from shortvox.locks import one_writer
 from shortvox.printing import show_json, show_table
@@ -60,6 +62,9 @@ def study(
     if seeds is not None:
         changes["seeds"] = seeds
     chosen = load_study(name, preset=preset, changes=changes)
+    if trials:  # what a preset sets of the pairs may stand
+        idle = {f"test.{key}": need for key, need in of_all_pairs(chosen.settings.test).items()}
+        refuse_idle({key: need for key, need in idle.items() if key in changes}, f"study {name}")
     source = DataSource(
         corpora=tuple(corpus),
         cache=audio_cache(cache, (store or out) / "audio"),

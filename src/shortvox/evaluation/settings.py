@@ -114,3 +114,13 @@ class TestSettings(Settings):
 
     def names(self) -> tuple[str, ...]:
         return parse_lengths(self.lengths)
+
+
+def of_all_pairs(settings: TestSettings) -> dict[str, str]:
+    """What is set of the trials although a list names them, as `idle` has it."""
+    default = TestSettings()
+    return {
+        key: "all pairs as trials, without --trials"
+        for key in ("max_nontarget", "same_gender")
+        if getattr(settings, key) != getattr(default, key)
+    }
