@@ -7,27 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from listed import ROOT, corpus_of
 
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.source import AUDIO_SUFFIXES
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError, ScoreError
 from shortvox.evaluation.triallist import only_tried, read_trials
-
-ROOT = Path("/corpus")
-
-
-def corpus_of(*rows: tuple[str, str, str, str], folder: str = "wav") -> Corpus:
-    """Rows of (id, speaker, session, gender)."""
-    return Corpus(
-        "test",
-        ROOT,
-        tuple(
-            Utterance(id, speaker, ROOT / folder / f"{id}.wav", session=session, gender=gender)
-            for id, speaker, session, gender in rows
-        ),
-    )
-
 
 VOXCELEB = corpus_of(
     *(

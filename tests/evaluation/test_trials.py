@@ -1,29 +1,13 @@
 from __future__ import annotations
 
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
 import pytest
+from listed import corpus_of
 
-from shortvox.corpora.corpus import Corpus
-from shortvox.corpora.utterance import Utterance
 from shortvox.errors import CorpusError, ScoreError
 from shortvox.evaluation.trials import Trials, make_trials
-
-ROOT = Path("/corpus")
-
-
-def corpus_of(*rows: tuple[str, str, str, str], folder: str = "wav") -> Corpus:
-    """Rows of (id, speaker, session, gender)."""
-    return Corpus(
-        "test",
-        ROOT,
-        tuple(
-            Utterance(id, speaker, ROOT / folder / f"{id}.wav", session=session, gender=gender)
-            for id, speaker, session, gender in rows
-        ),
-    )
 
 
 def pairs(trials: Trials, label: bool) -> set[tuple[int, int]]:
