@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortvox.frontend.fbank import Fbank, frame_count, whole_windows
+from shortvox.frontend.fbank import Fbank, frame_count, mirror_edges, whole_windows
 from shortvox.frontend.frontend import FrontEnd, FrontEndSettings
 from voices import voice
 
@@ -84,6 +84,18 @@ def test_a_padded_batch_equals_one_by_one(bands: int) -> None:
         assert int(counts[row]) == alone.shape[1]
         torch.testing.assert_close(together[row, : int(counts[row])], alone[0], atol=1e-3, rtol=0)
         assert not together[row, int(counts[row]) :].any()
+
+
+@pytest.mark.parametrize("samples", [1, 3, 79, 80, 119, 120, 1000])
+def test_edges_are_mirrored_as_numpy_does(samples: int) -> None:
+    signal = torch.randn(2, 1200, generator=torch.Generator().manual_seed(samples))
+    lengths = torch.tensor([samples, 1200])
+    padded = mirror_edges(signal, lengths)
+    alone = mirror_edges(signal[:1, :samples], None)[0]
+    for row, length in enumerate(lengths.tolist()):
+        expected = np.pad(signal[row, :length].numpy(), (120, padded.shape[1]), mode="symmetric")
+        np.testing.assert_array_equal(padded[row], expected[: padded.shape[1]])
+    np.testing.assert_array_equal(alone, padded[0, : len(alone)])
 
 
 def test_silence_and_a_single_sample_are_finite() -> None:

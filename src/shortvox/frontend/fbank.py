@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,14 @@ HALF = WINDOW // 2
 EDGE = (WINDOW - HOP) // 2  # samples by which the first window reaches before the file
 
 
+@overload
+def frame_count(samples: int) -> int: ...
+
+
+@overload
+def frame_count(samples: Tensor) -> Tensor: ...
+
+
 def frame_count(samples: int | Tensor) -> int | Tensor:
     """Frames of a signal with snip-edges false: 16 000 samples give 100; less than half a hop still gives one."""
     frames = (samples + HOP // 2) // HOP
@@ -32,7 +42,7 @@ def frame_bounds(start: int, samples: int, length: int) -> tuple[int, int]:
     half a hop (5 ms) from the piece's own frame. At the end of the signal, where rounding up would pass its last frame,
     all move one frame back. The whole signal gives all its frames.
     """
-    count, total = int(frame_count(samples)), int(frame_count(length))
+    count, total = frame_count(samples), frame_count(length)
     first = min((start + HOP // 2) // HOP, total - count)
     return first, first + count
 
@@ -88,7 +98,7 @@ def whole_windows(waveforms: Tensor, lengths: Tensor | None) -> tuple[Tensor, Te
 
     The signal is at int16 scale, and each row is mirrored at its own two ends, far enough for whole windows.
     """
-    counts = None if lengths is None else torch.as_tensor(frame_count(lengths))
+    counts = None if lengths is None else frame_count(lengths)
     return mirror_edges(waveforms * INT16_SCALE, lengths), counts
 
 
@@ -114,19 +124,17 @@ def mirror_edges(signal: Tensor, lengths: Tensor | None) -> Tensor:
     Kaldi mirrors with the edge sample repeated, and mirrors again where the signal is shorter than the reach.
     """
     samples = signal.shape[1]
-    frames = int(frame_count(samples))
-    total = (frames - 1) * HOP + WINDOW
+    total = (frame_count(samples) - 1) * HOP + WINDOW
+    positions = torch.arange(-EDGE, total - EDGE, device=signal.device)
     if lengths is None:
-        positions = torch.from_numpy(_mirrored(samples, total)).to(signal.device)
-        return signal.index_select(1, positions)
-    rows = np.stack([_mirrored(int(n), total) for n in lengths.tolist()])
-    return signal.gather(1, torch.from_numpy(rows).to(signal.device))
+        return signal.index_select(1, _mirrored(positions, samples))
+    return signal.gather(1, _mirrored(positions, lengths.to(signal.device)[:, None]))
 
 
-def _mirrored(samples: int, total: int) -> np.ndarray:
-    """Positions into a signal of `samples` for window coverage -EDGE … total-EDGE, mirrored at both ends."""
-    wrapped = np.mod(np.arange(-EDGE, total - EDGE), 2 * samples)
-    return np.where(wrapped < samples, wrapped, 2 * samples - 1 - wrapped)
+def _mirrored(positions: Tensor, samples: int | Tensor) -> Tensor:
+    """Positions on the line -> those in a signal of `samples` that is mirrored at both ends, again and again."""
+    wrapped = positions % (2 * samples)
+    return torch.where(wrapped < samples, wrapped, 2 * samples - 1 - wrapped)
 
 
 def _windowed_fourier() -> tuple[Tensor, Tensor]:

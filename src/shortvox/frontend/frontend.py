@@ -59,8 +59,9 @@ class FrontEnd(nn.Module):
             if self._detect is None and inside is None:
                 return features, counts
             own, voiced = self._decide(signal, counts, inside)
-            features = _repeated(features, own)
-            return pack_left(features, torch.where(voiced.any(dim=1, keepdim=True), voiced, own))
+            if inside is not None:
+                features = _repeated(features, own)
+            return pack_left(features, voiced | own & ~voiced.any(dim=1, keepdim=True))
 
     @torch.no_grad()
     def voiced(self, waveforms: Tensor, lengths: Tensor | None = None, *, inside: Tensor | None = None) -> Tensor:
@@ -82,7 +83,10 @@ class FrontEnd(nn.Module):
             own = frame_mask(counts, frames)
         if inside is not None:
             own = _repeated(own, inside) & frame_mask(inside[:, 1], frames) & ~frame_mask(inside[:, 0], frames)
-        return own, own if self._detect is None else own & _repeated(self._detect(signal, counts), own)
+        if self._detect is None:
+            return own, own
+        voiced = self._detect(signal, counts)
+        return own, voiced if inside is None else own & _repeated(voiced, own)
 
 
 def _repeated(rows: Tensor, like: Tensor) -> Tensor:

@@ -14,10 +14,13 @@ def frame_mask(lengths: Tensor, frames: int) -> Tensor:
 def pack_left(features: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
     """(batch, frames, bands), bool (batch, frames) -> each row's kept frames in order, then zeros; counts (batch,).
 
-    The result has as many frames as the fullest row.
+    The result has as many frames as the fullest row; in a graph that is being exported, whose shapes cannot depend on
+    values, as many as the features.
     """
     counts = kept.sum(dim=1)
-    frames = int(counts.max())
-    order = torch.argsort(kept.byte(), dim=1, descending=True, stable=True)[:, :frames]
+    frames = kept.shape[1] if torch.compiler.is_compiling() else int(counts.max())
+    position = torch.arange(kept.shape[1], device=kept.device)
+    place = torch.where(kept, position, position + kept.shape[1])  # none twice, because ONNX has no stable sort
+    order = torch.argsort(place, dim=1)[:, :frames]
     packed = features.gather(1, order[:, :, None].expand(-1, -1, features.shape[2]))
     return torch.where(frame_mask(counts, frames)[:, :, None], packed, 0.0), counts
