@@ -6,8 +6,6 @@ seconds of processor time and peak memory of the whole command on 3.5 million tr
 
 from __future__ import annotations
 
-import resource
-import subprocess
 import sys
 import tempfile
 from functools import partial
@@ -15,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import roc_curve
+from spending import spent_by
 from timing import ratio
 
 from shortvox.evaluation.metrics import Sides
@@ -74,12 +73,10 @@ def main() -> None:
         folder = Path(name)
         write_trials(folder)
         command = [sys.executable, "-m", "shortvox", "metrics", str(folder / "scores.tsv")]
-        subprocess.run(
-            [*command, "--speakers", str(folder / "utt2spk"), "--json"], check=True, stdout=subprocess.DEVNULL
+        spent = spent_by([*command, "--speakers", str(folder / "utt2spk"), "--json"])
+        print(
+            f"shortvox metrics, 3.5 x 10^6 trials: {spent.seconds:.1f} s of processor, peak {spent.memory / 1e9:.2f} GB"
         )
-        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds = spent.ru_utime + spent.ru_stime
-        print(f"shortvox metrics, 3.5 x 10^6 trials: {seconds:.1f} s of processor, peak {spent.ru_maxrss / 1e6:.2f} GB")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 import yaml
+from typer.main import get_command
 
-from shortvox.cli.verbs import app
+from shortvox.cli.verbs import Verb, app
 from shortvox.evaluation.settings import TestSettings
 from shortvox.studies.catalogue import list_studies
 from shortvox.training.branches import SegmentSettings, TeacherSettings
@@ -48,7 +48,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 def options_of(words: list[str]) -> tuple[str, set[str]]:
     """The verb that `words` begin with, and every option it has."""
-    command: Any = typer.main.get_command(app)
+    command: Any = get_command(app)
     name = "shortvox"
     for word in words:
         if word.startswith("-") or not hasattr(command, "commands"):
@@ -57,6 +57,7 @@ def options_of(words: list[str]) -> tuple[str, set[str]]:
             break
         assert word in command.commands, f"`{name} {word}` is no command"
         command, name = command.commands[word], f"{name} {word}"
+        command = command.load() if isinstance(command, Verb) else command
     return name, {option for parameter in command.params for option in parameter.opts} | {"--help", "-h"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -16,6 +17,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+from typer import Typer
+from typer.main import get_command
 
 from shortvox import progress
 from shortvox.cli import verbs
@@ -101,22 +104,33 @@ def test_a_verb_alone_shows_its_help(capsys: Capture) -> None:
 
 
 def test_every_verb_has_help(capsys: Capture) -> None:
-    verbs = (
-        "study",
-        "demo",
-        "train",
-        "evaluate",
-        "embed",
-        "metrics",
-        "models",
-        "corpus import",
-        "corpus check",
-        "corpus stats",
-        "corpus split",
-    )
-    for verb in verbs:
-        assert run([*verb.split(), "--help"]) == 0
-        assert "--json" in capsys.readouterr().out, verb
+    for name in verbs.VERBS:
+        found = verbs.imported(name)
+        alone = not isinstance(found, Typer)
+        for verb in [name] if alone else [f"{name} {one}" for one in get_command(found).commands]:
+            assert run([*verb.split(), "--help"]) == 0
+            assert "--json" in capsys.readouterr().out, verb
+
+
+def test_every_verb_is_listed_with_what_it_says_of_itself(capsys: Capture) -> None:
+    assert run(["--help"]) == 0
+    listed = " ".join(re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
+    for name, (_, line) in verbs.VERBS.items():
+        assert f" {name} {line}" in listed
+        found = verbs.imported(name)
+        about = found.info.help if isinstance(found, Typer) else inspect.getdoc(found)
+        assert about.split("\n")[0] == line
+    assert "No such command 'metrcs'. Did you mean 'metrics'?" in mistake(capsys, "metrcs")
+
+
+def test_what_only_helps_imports_nothing_heavy() -> None:
+    """In a new interpreter: what a verb works with is imported when the verb is called, and not for a list of verbs."""
+    program = "import sys; from shortvox.cli.main import run; run(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    for option in ("--help", "--version"):
+        done = subprocess.run([sys.executable, "-c", program, option], capture_output=True, text=True, check=True)
+        modules = {name.partition(".")[0] for name in done.stderr.split()}
+        assert "typer" in modules
+        assert not modules & {"torch", "numpy", "scipy", "pyarrow", "pydantic", "yaml", "soundfile", "onnxruntime"}
 
 
 def test_evaluate(model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Capture) -> None:

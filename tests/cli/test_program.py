@@ -15,6 +15,7 @@ from typing import get_args, get_type_hints
 import numpy as np
 import pytest
 from rich.table import Table
+from typer import Typer
 
 from shortvox import printing
 from shortvox.cli import verbs
@@ -227,8 +228,10 @@ def test_data_never_acts_in_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_number_on_the_command_line_is_bounded() -> None:
-    verbs_of = [verbs.app, *(group.typer_instance for group in verbs.app.registered_groups)]
-    callbacks = [command.callback for one in verbs_of for command in one.registered_commands]
+    imported = [verbs.imported(name) for name in verbs.VERBS]
+    groups = [one for one in imported if isinstance(one, Typer)]
+    callbacks = [one for one in imported if one not in groups]
+    callbacks += [command.callback for group in groups for command in group.registered_commands]
     numbers = [
         (callback.__name__, name, get_args(hint))
         for callback in callbacks

@@ -1,31 +1,80 @@
-"""The verbs of the command line."""
+"""The verbs of the command line: their names and help lines. What does a verb's work is imported when it is called."""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from shortvox import __version__
-from shortvox.cli import corpus, evaluate, models, study, train
-from shortvox.cli.metrics import metrics
 from shortvox.errors import ReaderGone, ShortvoxError
 from shortvox.memory import tune_allocator
 from shortvox.printing import show
 
+# verb: where its function (or the app of its own verbs) is, and the first line of that function's docstring.
+VERBS = {
+    "corpus": ("corpus:app", "Import, check, describe and split corpora."),
+    "study": (
+        "study:study",
+        "Run a study: train every system, test it at every length, write a report. The same command continues it.",
+    ),
+    "demo": (
+        "study:demo",
+        "The frozen-head study at small scale on recorded voices: fetch, train, test, report; minutes on two cores.",
+    ),
+    "train": (
+        "train:train",
+        "Train a model, or continue one: the folder it leaves is what evaluate, embed and --init take.",
+    ),
+    "evaluate": (
+        "evaluate:evaluate",
+        "EER, minDCF and calibrated costs of models at every length of test speech, with intervals.",
+    ),
+    "embed": ("evaluate:embed", "Write the unit-length embedding of every utterance, whole, as Parquet."),
+    "metrics": ("metrics:metrics", "EER, minDCF, actDCF, Cllr and minCllr of a score file, with 95 % intervals."),
+    "models": ("models:models", "List the backbones with their parameters and embedding sizes."),
+}
+
+
+def imported(name: str) -> Any:
+    """The function behind a verb, or the typer app of a group of verbs."""
+    module, attribute = VERBS[name][0].split(":")
+    return getattr(import_module(f"shortvox.cli.{module}"), attribute)
+
+
+class Verb(TyperCommand):
+    """A verb as the list of verbs shows it, which becomes the one that works when it is called."""
+
+    def load(self) -> Any:
+        """The command itself, of typer's own class."""
+        found = imported(str(self.name))
+        if isinstance(found, typer.Typer):
+            return get_command(found)
+        alone = typer.Typer(add_completion=False)
+        alone.command(self.name)(found)
+        return get_command(alone)
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        return self.load().make_context(*arguments, **options)
+
+
+class Verbs(TyperGroup):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = {name: Verb(name, help=line) for name, (_, line) in VERBS.items()}
+
+
 app = typer.Typer(
+    cls=Verbs,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Speaker verification that still works when the speaker says one word.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(corpus.app, name="corpus")
-app.command()(study.study)
-app.command()(study.demo)
-app.command()(train.train)
-app.command()(evaluate.evaluate)
-app.command()(evaluate.embed)
-app.command()(metrics)
-app.command()(models.models)
 
 
 def _version(wanted: bool) -> None:
