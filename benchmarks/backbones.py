@@ -12,7 +12,16 @@ from shortvox.models import backbone
 from shortvox.models.backbone import Backbone
 
 PEER = "ecapa-64"
-NAMES = ("ecapa-128", "ecapa-256", "se-resnet34-8", "se-resnet34-16", "isk34-8", "isk34-8-concat", "isk34-16")
+NAMES = (
+    "ecapa-128",
+    "ecapa-256",
+    "campplus-64",
+    "se-resnet34-8",
+    "se-resnet34-16",
+    "isk34-8",
+    "isk34-8-concat",
+    "isk34-16",
+)
 
 
 def step(network: Backbone, features: torch.Tensor) -> None:

@@ -1,5 +1,6 @@
 """Backbones: features to embedding. Importing this package registers them all."""
 
+from shortvox.models import campplus as campplus
 from shortvox.models import ecapa as ecapa
 from shortvox.models import isk as isk
 from shortvox.models import se_resnet as se_resnet

@@ -34,11 +34,13 @@ def masked_mean(frames: Tensor, lengths: Tensor | None) -> Tensor:
     return masked(frames, lengths).sum(dim=1) / counts
 
 
-def mean_and_sd(frames: Tensor, lengths: Tensor | None, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def mean_and_sd(
+    frames: Tensor, lengths: Tensor | None, weights: Tensor | None = None, *, floor: float = VARIANCE_FLOOR
+) -> tuple[Tensor, Tensor]:
     """Weighted mean and population standard deviation over time, each (batch, channels), in float32.
 
-    `weights` (batch, frames, channels) sum to one over time; None weighs each own frame alike. The variance is floored
-    at 1e-4, so that one frame gives 0.01 and the gradient stays finite.
+    `weights` (batch, frames, channels) sum to one over time; None weighs each own frame alike. The variance has a
+    `floor`, so that one frame gives 0.01 and the gradient stays finite.
     """
     frames = frames.float()
     if weights is None:
@@ -48,7 +50,7 @@ def mean_and_sd(frames: Tensor, lengths: Tensor | None, weights: Tensor | None =
         weights = weights.float()
         mean = (weights * frames).sum(dim=1)
         square = (weights * (frames - mean[:, None]).square()).sum(dim=1)
-    return mean, square.clamp_min(VARIANCE_FLOOR).sqrt()
+    return mean, square.clamp_min(floor).sqrt()
 
 
 def instance_norm(frames: Tensor, lengths: Tensor | None) -> Tensor:
@@ -72,21 +74,27 @@ def limit_gradient(frames: Tensor) -> Tensor:
 
 
 class TimeDelay(nn.Module):
-    """Convolution over time: (batch, frames, in) -> (batch, frames, out), same length, zeros outside the utterance."""
+    """Convolution over time, with zeros outside the utterance.
 
-    def __init__(self, inputs: int, outputs: int, *, width: int = 1, dilation: int = 1) -> None:
+    (batch, frames, in) -> (batch, ceil(frames / stride), out).
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, width: int = 1, dilation: int = 1, stride: int = 1, bias: bool = True
+    ) -> None:
         super().__init__()
         self.width = width
         self.dilation = dilation
-        self.linear = nn.Linear(width * inputs, outputs)
+        self.stride = stride
+        self.linear = nn.Linear(width * inputs, outputs, bias=bias)
 
     def forward(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
         if self.width == 1:
-            return self.linear(frames)
+            return self.linear(frames[:, :: self.stride])
         reach = self.dilation * (self.width // 2)
         padded = functional.pad(masked(frames, lengths), (0, 0, reach, reach))
         count = frames.shape[1]
-        shifts = [padded[:, step : step + count] for step in range(0, 2 * reach + 1, self.dilation)]
+        shifts = [padded[:, step : step + count : self.stride] for step in range(0, 2 * reach + 1, self.dilation)]
         return self.linear(torch.cat(shifts, dim=2))
 
 
@@ -110,6 +118,8 @@ class SqueezeExcitation(nn.Module):
 class BatchNorm(nn.Module):
     """Batch normalisation over (…, channels) whose statistics leave out padding and, on several ranks, span them all.
 
+    With `affine` off nothing is learnt but the statistics.
+
     `frozen` keeps it in evaluation mode without gradient whatever `train()` is called on the model around it. With
     `passes` set to 0, the running statistics become the plain mean over the passes in training mode from there on.
     """
@@ -117,14 +127,14 @@ class BatchNorm(nn.Module):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, channels: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
+    def __init__(self, channels: int, *, momentum: float = 0.1, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__()
         self.momentum = momentum
         self.eps = eps
         self.frozen = False
         self.passes: int | None = None
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
+        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
@@ -176,5 +186,7 @@ class BatchNorm(nn.Module):
             unbiased = variance * count / (count - 1).clamp_min(1)
             self.running_mean.lerp_(mean, momentum)
             self.running_var.lerp_(unbiased, momentum)
-        normal = (wide - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+        normal = (wide - mean) * torch.rsqrt(variance + self.eps)
+        if self.weight is not None and self.bias is not None:
+            normal = normal * self.weight + self.bias
         return normal.to(values.dtype).reshape(values.shape)

@@ -26,7 +26,8 @@ def shortened(lengths: Tensor | None, stride: int) -> Tensor | None:
 class PlaneConv(nn.Module):
     """Convolution over time and frequency, with zeros outside the utterance.
 
-    (batch, frames, bands, in) -> (batch, ceil(frames / stride), ceil(bands / stride), out). `dilation` is in time.
+    (batch, frames, bands, in) -> (batch, ceil(frames / stride), ceil(bands / stride), out), or with a stride for each
+    of the two. `dilation` is in time.
 
     A convolution of width 1 is a slice and one linear map of the channels: the same numbers, in fewer operations. A
     strided `Conv2d` of width 1 must not be used here: oneDNN's backward pass for it writes out of bounds where channels
@@ -34,7 +35,14 @@ class PlaneConv(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, width: int = 3, stride: int = 1, dilation: int = 1, bias: bool = False
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        width: int = 3,
+        stride: int | tuple[int, int] = 1,
+        dilation: int = 1,
+        bias: bool = False,
     ) -> None:
         super().__init__()
         reach = width // 2
@@ -45,18 +53,18 @@ class PlaneConv(nn.Module):
 
     def forward(self, planes: Tensor, lengths: Tensor | None = None) -> Tensor:
         if self.convolution.kernel_size == (1, 1):
-            step = self.convolution.stride[0]
+            in_time, in_bands = self.convolution.stride
             weight = self.convolution.weight.flatten(1)
-            return functional.linear(planes[:, ::step, ::step], weight, self.convolution.bias)
+            return functional.linear(planes[:, ::in_time, ::in_bands], weight, self.convolution.bias)
         return self.convolution(masked(planes, lengths).movedim(-1, 1)).movedim(1, -1)
 
 
 class Shortcut(nn.Module):
     """The way around a block: the planes as they are, or a 1x1 convolution and batch norm where their shape changes."""
 
-    def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, stride: int | tuple[int, int]) -> None:
         super().__init__()
-        self.changes = stride > 1 or inputs != outputs
+        self.changes = stride not in (1, (1, 1)) or inputs != outputs
         if self.changes:
             self.convolution = PlaneConv(inputs, outputs, width=1, stride=stride)
             self.norm = BatchNorm(outputs)
