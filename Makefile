@@ -32,7 +32,7 @@ $(VENV)/demo.done: $(VENV)/pip.done pyproject.toml
 
 $(VENV)/test.done: $(VENV)/pip.done pyproject.toml
 	@echo "installing shortvox and what its tests need into $(VENV)"
-	$(PIP_INSTALL) -e '.[demo,dev,tensorboard]'
+	$(PIP_INSTALL) -e '.[train,demo,dev,tensorboard]'
 	@touch $@
 
 clean:

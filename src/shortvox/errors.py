@@ -37,6 +37,11 @@ class ReaderGone(Exception):
     """Whoever read stdout reads no more, as `head` does."""
 
 
+# What is imported of the packages that only the lab is installed with, the extra `train`. The base never imports them
+# before it needs them, and where they are missing, `in_one_line` says what to do.
+LAB = frozenset(
+    ("torch", "scipy", "pyarrow", "matplotlib", "jinja2", "safetensors", "pyroomacoustics", "onnx", "onnxscript")
+)
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # in what torch says
 
 
@@ -61,6 +66,8 @@ def in_one_line(error: BaseException) -> str | None:
         names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
         reason = error.strerror or str(error)
         return f"{' -> '.join(names)}: cannot be used ({reason})" if names else f"the system refuses: {reason}"
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in LAB:
+        return f"this needs the lab ({error.name} is not installed); pip install 'shortvox[train]'"
     if isinstance(error, ImportError):
         return f"shortvox cannot be loaded ({error}); free some memory, or install it again"
     return None

@@ -123,16 +123,6 @@ def test_every_verb_is_listed_with_what_it_says_of_itself(capsys: Capture) -> No
     assert "No such command 'metrcs'. Did you mean 'metrics'?" in mistake(capsys, "metrcs")
 
 
-def test_what_only_helps_imports_nothing_heavy() -> None:
-    """In a new interpreter: what a verb works with is imported when the verb is called, and not for a list of verbs."""
-    program = "import sys; from shortvox.cli.main import run; run(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
-    for option in ("--help", "--version"):
-        done = subprocess.run([sys.executable, "-c", program, option], capture_output=True, text=True, check=True)
-        modules = {name.partition(".")[0] for name in done.stderr.split()}
-        assert "typer" in modules
-        assert not modules & {"torch", "numpy", "scipy", "pyarrow", "pydantic", "yaml", "soundfile", "onnxruntime"}
-
-
 def test_evaluate(model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Capture) -> None:
     other = tmp_path / "other"
     shutil.copytree(model_folder, other)

@@ -11,8 +11,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.optimize import isotonic_regression
-from scipy.special import expit, logit
 
 from shortvox.errors import ScoreError
 
@@ -92,7 +90,7 @@ def fit_calibration(
         raise ScoreError(f"p_target {p_target} is no probability between 0 and 1")
     centre, width = scores.mean(), scores.std() or 1.0
     design = np.stack([(scores - centre) / width, np.ones_like(scores)])  # (2, n)
-    prior = logit(p_target)
+    prior = _logit(p_target)
     mass = np.where(
         labels, p_target * weights / weights[labels].sum(), (1 - p_target) * weights / weights[~labels].sum()
     )
@@ -105,7 +103,7 @@ def fit_calibration(
 
     parameters = np.zeros(2)
     for _ in range(100):
-        posterior = expit(parameters @ design + prior)
+        posterior = np.exp(-np.logaddexp(0, -(parameters @ design + prior)))
         gradient = design @ (mass * (posterior - labels)) + ridge * parameters
         curvature = mass * posterior * (1 - posterior)
         hessian = (design * curvature) @ design.T + np.diag(ridge + 1e-15)
@@ -127,13 +125,21 @@ def pav_llrs(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None 
     above). Trials of weight zero take part in nothing and get the ratio of the nearest score below them
     that counts.
     """
+    from scipy.optimize import isotonic_regression  # which the base is installed without
+
     scores, labels, weights = checked_scores(scores, labels, weights)
     values, group = np.unique(scores, return_inverse=True)
     mass = np.bincount(group, weights, len(values))
     target_mass = np.bincount(group, weights * labels, len(values))
     counts = mass > 0
     posterior = isotonic_regression(target_mass[counts] / mass[counts], weights=mass[counts]).x
-    prior = logit(weights[labels].sum() / weights.sum())
-    llrs = logit(posterior) - prior
+    prior = _logit(weights[labels].sum() / weights.sum())
+    llrs = _logit(posterior) - prior
     nearest = np.maximum(np.cumsum(counts) - 1, 0)
     return llrs[nearest][group]
+
+
+def _logit(p: np.ndarray | float) -> np.ndarray:
+    """Logarithm of the odds; -inf for 0, inf for 1."""
+    with np.errstate(divide="ignore"):
+        return np.log(p) - np.log1p(-np.asarray(p))

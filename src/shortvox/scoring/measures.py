@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from shortvox.registry import Registry
 
@@ -55,6 +54,8 @@ class Distance:
         return -np.linalg.norm(enrol[:, :, None] - test[:, None], axis=3).mean(axis=(1, 2))
 
     def table(self, pieces: np.ndarray, cohort: np.ndarray) -> np.ndarray:
+        from scipy.spatial.distance import cdist  # which the base is installed without
+
         count, kept, dim = pieces.shape
         return -cdist(pieces.reshape(-1, dim), cohort).reshape(count, kept, len(cohort)).mean(axis=1)
 
