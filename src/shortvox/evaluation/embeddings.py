@@ -9,16 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import soxr
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.store import AudioStore
 from shortvox.evaluation.hearing import WHOLE, Hearing
-from shortvox.files import refuse_folder, write_bytes
 from shortvox.models.embedding import Context, Crop, embed_crops
 from shortvox.models.speaker_model import SpeakerModel
+from shortvox.models.vectors import read_vectors, write_vectors
 from shortvox.registry import Registry
 
 Change = Callable[[np.ndarray], np.ndarray]
@@ -77,30 +75,14 @@ def embed(
     """Embeddings of all different `crops`, by the embedder of `hearing`; from `cache` when computed before."""
     distinct = sorted(set(crops))
     path = None if cache is None else cache / f"{_key(model, corpus, distinct, changed, hearing, context)}.safetensors"
-    if path is not None and (found := _read(path)) is not None:
+    if path is not None and (found := read_vectors(path)) is not None:
         return Embeddings(distinct, found)
     transform = None if changed == "none" else change[changed]
     embedder = hearing.embedder or embed_crops
     vectors = embedder(model, store, distinct, transform=transform, on_batch=on_batch, context=context)
     if path is not None:
-        write_bytes(path, save({"embeddings": vectors}, metadata={"checksum": _checksum(vectors)}))
+        write_vectors(path, vectors)
     return Embeddings(distinct, vectors)
-
-
-def _read(path: Path) -> np.ndarray | None:
-    """(crops, dim) as it was written; None where there is no file, or a damaged one."""
-    refuse_folder(path)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            vectors: np.ndarray = file.get_tensor("embeddings")
-            kept = (file.metadata() or {}).get("checksum")
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-        return None
-    return vectors if kept == _checksum(vectors) else None
-
-
-def _checksum(vectors: np.ndarray) -> str:
-    return hashlib.sha256(f"{vectors.shape} {vectors.dtype}".encode() + vectors.tobytes()).hexdigest()
 
 
 def _key(

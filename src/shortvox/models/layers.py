@@ -120,7 +120,8 @@ class BatchNorm(nn.Module):
 
     With `affine` off nothing is learnt but the statistics.
 
-    `frozen` keeps it in evaluation mode without gradient whatever `train()` is called on the model around it. With
+    `frozen` keeps it in evaluation mode without gradient whatever `train()` is called on the model around it, `kept`
+    its statistics only: what it multiplies by and adds goes on learning. With
     `passes` set to 0, the running statistics become the plain mean over the passes in training mode from there on.
     """
 
@@ -132,6 +133,7 @@ class BatchNorm(nn.Module):
         self.momentum = momentum
         self.eps = eps
         self.frozen = False
+        self.kept = False
         self.passes: int | None = None
         self.weight = nn.Parameter(torch.ones(channels)) if affine else None
         self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
@@ -144,7 +146,7 @@ class BatchNorm(nn.Module):
 
     def forward(self, values: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(batch, channels) or (batch, frames, …, channels); lengths (batch,) mask the latter's statistics."""
-        learning = self.training and not self.frozen
+        learning = self.training and not (self.frozen or self.kept)
         if learning and rank_count() > 1:
             return self._synchronised(values, lengths)
         if learning and lengths is not None and values.dim() > 2:

@@ -30,12 +30,13 @@ def train_and_calibrate(
 ) -> SpeakerModel:
     """Train a model folder; with validation speakers, fit its calibration for the protocols and lengths of `test`.
 
-    `cache` keeps the validation speakers' embeddings, for calibrations of other ways of scoring.
+    `cache` keeps the validation speakers' embeddings, for calibrations of other ways of scoring, and what teachers say
+    of whole utterances.
     """
     validator = None
     if validation is not None:
         validator = Validator(validation, utterances=settings.validation.utterances)
-    model = train(settings, train_data, out, init=init, resume=resume, validate=validator, on_step=on_step)
+    model = train(settings, train_data, out, init=init, resume=resume, validate=validator, on_step=on_step, cache=cache)
     if validation is None or not leads():
         return model
     write_json(out / "calibration.json", calibrate(model, validation, test or TestSettings(), cache=cache))

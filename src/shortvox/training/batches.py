@@ -31,7 +31,8 @@ class Batch:
 
     With segments, also their waveforms (batch, segments, samples) and the frames (batch, segments) where they start.
     Where the front end hears whole files, the waveforms are these, and the frames [first, last) in them of each crop
-    (batch, 2) and of each segment (batch, segments, 2) stand in their place.
+    (batch, 2) and of each segment (batch, segments, 2) stand in their place. `recordings` (batch,) says which utterance
+    at which speed each crop is of, as `recording` counts them.
     """
 
     waveforms: Tensor
@@ -43,6 +44,7 @@ class Batch:
     starts: Tensor | None = None
     inside: Tensor | None = None
     segments_inside: Tensor | None = None
+    recordings: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         moved: dict[str, Any] = {
@@ -70,6 +72,7 @@ class Batch:
                 part(self.starts, at),
                 part(self.inside, at),
                 part(self.segments_inside, at),
+                part(self.recordings, at),
             )
             for at in range(0, len(self.labels), size)
         ]
@@ -85,6 +88,7 @@ class Item:
     waveform: np.ndarray
     label: int
     wrapped: bool
+    recording: int
     segments: np.ndarray | None = None
     starts: np.ndarray | None = None
     inside: np.ndarray | None = None
@@ -95,6 +99,11 @@ def speaker_names(speakers: tuple[str, ...], speeds: tuple[float, ...]) -> tuple
     """The head's rows: every speaker, then every speaker at each other speed as `name#0.9`."""
     others = [speed for speed in speeds if speed != 1.0]
     return speakers + tuple(f"{name}#{speed:g}" for speed in others for name in speakers)
+
+
+def recording(position: int, speed: int, speeds: int) -> int:
+    """The number of an utterance at one of the speeds, by the numbers of both: all speeds of the first, then others."""
+    return position * speeds + speed
 
 
 class TrainingBatches(Dataset[Batch]):
@@ -156,6 +165,7 @@ class TrainingBatches(Dataset[Batch]):
             _stacked([item.starts for item in items]),
             _stacked([item.inside for item in items]),
             _stacked([item.segments_inside for item in items]),
+            torch.tensor([item.recording for item in items]),
         )
 
     def _seconds(self, own: np.ndarray, cut: Cut | None) -> float:
@@ -199,15 +209,18 @@ class TrainingBatches(Dataset[Batch]):
         if speed != 1.0:
             waveform = change_speed(waveform, speed, length)
         augmented = self.augmenter(waveform, position, rng)
-        row = self.row[position][speed]
+        row, heard = self.row[position][speed], self._recording(position, speed)
         if self.segmenter is None or cut is None:
-            return Item(augmented, row, wrapped)
+            return Item(augmented, row, wrapped, heard)
         starts = cut.starts(rng)
         if self.segmenter.settings.augment == "crop":
             segments = cut.pieces(augmented, starts)
         else:
             segments = np.stack([self.augmenter(piece, position, rng) for piece in cut.pieces(waveform, starts)])
-        return Item(augmented, row, wrapped, segments, starts)
+        return Item(augmented, row, wrapped, heard, segments, starts)
+
+    def _recording(self, position: int, speed: float) -> int:
+        return recording(position, self.speeds.index(speed), len(self.speeds))
 
     def _inside_file(self, step: int, index: int, position: int, length: int | None, cut: Cut | None) -> Item:
         """An item whose front end hears its whole file, at its speed and augmented, before the crop is taken."""
@@ -230,7 +243,8 @@ class TrainingBatches(Dataset[Batch]):
             starts = (start + int(frame) * HOP for frame in cut.starts(rng))
             segments = np.array([inside(start, cut.frames * HOP) for start in starts])
         own = np.array(inside(start, length))
-        return Item(waveform, self.row[position][speed], wrapped, inside=own, segments_inside=segments)
+        row, heard = self.row[position][speed], self._recording(position, speed)
+        return Item(waveform, row, wrapped, heard, inside=own, segments_inside=segments)
 
 
 class Relay(Dataset[Batch | ShortvoxError]):

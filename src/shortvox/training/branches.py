@@ -82,23 +82,41 @@ class TeacherSettings(Settings):
     """A trained model that says what the student's embeddings and posteriors should be; it learns nothing."""
 
     model: Path | None = Field(None, description="model folder; a study fills it in")
-    hears: Literal["crop", "segments"] = "crop"
+    hears: Literal["crop", "segments", "utterance"] = Field(
+        "crop", description="what the student hears, or, once before training, the whole clean utterance"
+    )
+    target: Literal["utterance", "speaker"] = Field(
+        "utterance", description="what it heard: that utterance, or the mean of the speaker's utterances"
+    )
+    centred: bool = Field(False, description="less the mean of all that it heard, which no speaker has")
     teaches: tuple[Branch, ...] = Field(("segments",), min_length=1, description="which of the student's embeddings")
     embedding: Weight = Field(1.0, description="weight of 1 - cos")
     posterior: Weight = Field(1.0, description="weight of KL (teacher || student) of margin-free posteriors")
     temperature: float = Field(1.0, ge=0.01, le=100)
+    contrast: Weight = Field(0.0, description="weight of finding the own target among those of the step's others")
+    contrast_scale: float = Field(20.0, gt=0, le=1000, description="what the cosines are multiplied by there")
     projection: bool = Field(False, description="learn a map to the teacher's space; always so where dimensions differ")
     needs_of_keys: ClassVar[Mapping[str, Need]] = {
         "temperature": Need("posterior above 0", lambda own: own.posterior > 0),
-        "projection": Need("embedding above 0", lambda own: own.embedding > 0),
+        "projection": Need("embedding or contrast above 0", lambda own: own.pulls),
+        "contrast_scale": Need("contrast above 0", lambda own: own.contrast > 0),
+        "target": Need("hears=utterance", lambda own: own.hears == "utterance"),
+        "centred": Need("hears=utterance", lambda own: own.hears == "utterance"),
     }
 
     @property
     def says_anything(self) -> bool:
-        return bool(self.embedding or self.posterior)
+        return bool(self.pulls or self.posterior)
+
+    @property
+    def pulls(self) -> bool:
+        """Whether it says where the student's embeddings should be."""
+        return bool(self.embedding or self.contrast)
 
     @model_validator(mode="after")
     def _one_answer_for_one_question(self) -> TeacherSettings:
         if self.hears == "segments" and set(self.teaches) != {"segments"}:
             raise ValueError("teaches: a teacher that hears segments can teach segments only")
+        if self.hears == "utterance" and self.posterior:
+            raise ValueError("posterior: a teacher that hears whole utterances says embeddings only; set posterior: 0")
         return self

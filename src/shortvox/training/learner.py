@@ -34,6 +34,7 @@ class Learner(nn.Module):
         settings: TrainSettings,
         place: Placement,
         teachers: Mapping[str, SpeakerModel] | None = None,
+        targets: Mapping[str, Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.frontend = model.frontend
@@ -45,7 +46,8 @@ class Learner(nn.Module):
         self.said: list[tuple[Tensor, Tensor]] = []
         self.extras = nn.ModuleDict()
         told = {
-            name: Teacher(name, settings.teachers[name], teacher, model) for name, teacher in (teachers or {}).items()
+            name: Teacher(name, settings.teachers[name], teacher, model, (targets or {}).get(name))
+            for name, teacher in (teachers or {}).items()
         }
         self.teachers = nn.ModuleDict(told)
         self.extras.update({f"projection-{name}": teacher.project for name, teacher in told.items()})

@@ -63,6 +63,7 @@ class TransferSettings(Settings):
 
     head: Literal["trained", "frozen"] = "trained"
     freeze_norm: bool = Field(False, description="freeze the batch norm after the embedding too")
+    statistics: Literal["batch", "model"] = Field("batch", description="what all batch norms normalise by in training")
     missing: Literal["refuse", "centroid"] = Field("refuse", description="training speakers without a head row")
     absent: Literal["keep", "drop"] = Field("keep", description="head rows of speakers who are not in the training")
     rows: Literal["model", "centroids"] = Field("model", description="W: the model's, or full-length speaker centroids")
@@ -82,6 +83,9 @@ class TransferSettings(Settings):
         if self.refresh != "never" and self.head != "frozen":
             raise ValueError(f"refresh: {self.refresh} needs head: frozen, because a trained W follows its gradient")
         return self
+
+
+_NEWER = ("target", "centred", "contrast", "contrast_scale")  # of teachers: models were trained without them
 
 
 def epoch_steps(epochs: float, utterances: int, crops: int) -> int:
@@ -179,6 +183,11 @@ class TrainSettings(Settings):
             )
         if head[name].pairs and self.accumulate > 1:
             raise ValueError(f"accumulate: the loss {name} compares all speakers of a step; set accumulate=1")
+        comparing = [teacher for teacher, said in self.teachers.items() if said.contrast]
+        if comparing and self.accumulate > 1:
+            raise ValueError(
+                f"accumulate: teachers.{comparing[0]}.contrast compares all crops of a step; set accumulate=1"
+            )
         if not head[name].rows:
             asked = [
                 key
@@ -201,7 +210,7 @@ class TrainSettings(Settings):
             needing = [
                 name
                 for name, teacher in self.teachers.items()
-                if teacher.hears != "crop" or set(teacher.teaches) != {"crop"}
+                if teacher.hears == "segments" or set(teacher.teaches) != {"crop"}
             ]
             if needing:
                 raise ValueError(
@@ -233,7 +242,7 @@ class TrainSettings(Settings):
             pulling = [
                 name
                 for name, said in self.teachers.items()
-                if said.embedding and branch in said.teaches and not said.projection
+                if said.pulls and branch in said.teaches and not said.projection
             ]
             if len(pulling) > 1:
                 first, second = pulling[:2]
@@ -303,6 +312,11 @@ class TrainSettings(Settings):
         settings = self.model_dump(mode="json", exclude=bookkeeping)
         for teacher in settings["teachers"].values():
             del teacher["model"]
+            for key, field in TeacherSettings.model_fields.items():
+                if key in _NEWER and teacher[key] == field.default:
+                    del teacher[key]
+        if settings["transfer"]["statistics"] == "batch":
+            del settings["transfer"]["statistics"]
         for key, default in (("begin", 0), ("epochs", None), ("context", "crop")):
             if settings[key] == default:  # newer than models that were trained without them
                 del settings[key]

@@ -1,4 +1,7 @@
-"""Teachers: trained models that hear what the student hears, or the longer crop it was cut from, and learn nothing."""
+"""Teachers: trained models that hear what the student hears, or the longer crop it was cut from, and learn nothing.
+
+One that hears whole utterances has heard them all, clean, before the first step (targets.py).
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,21 @@ class Teacher(nn.Module):
     those that both heads have a row for. The projection to the teacher's space is the student's to learn.
     """
 
+    targets: Tensor | None
     student_rows: Tensor
     teacher_rows: Tensor
 
-    def __init__(self, name: str, settings: TeacherSettings, model: SpeakerModel, student: SpeakerModel) -> None:
-        """Raises ModelError when a posterior is asked for and the heads share fewer than two speakers or have none."""
+    def __init__(
+        self,
+        name: str,
+        settings: TeacherSettings,
+        model: SpeakerModel,
+        student: SpeakerModel,
+        targets: Tensor | None = None,
+    ) -> None:
+        """`targets` (recordings, dim) is what it says of whole utterances, by their numbers, if it hears these.
+
+        Raises ModelError when a posterior is asked for and the heads share fewer than two speakers or have none."""
         super().__init__()
         self.settings = settings
         self.frontend, self.backbone, self.head = model.frontend, model.backbone, model.head
@@ -46,11 +59,12 @@ class Teacher(nn.Module):
                 f"teachers.{name}: its head knows {len(shared)} of the training speakers; a posterior "
                 f"needs two; set teachers.{name}.posterior=0 or choose another teacher"
             )
+        self.register_buffer("targets", targets)
         self.register_buffer("student_rows", torch.tensor([mine for mine, _ in shared], dtype=torch.long))
         self.register_buffer("teacher_rows", torch.tensor([its for _, its in shared], dtype=torch.long))
         differ = model.backbone.dim != student.backbone.dim
         self.project: nn.Module = nn.Identity()
-        if settings.embedding and (settings.projection or differ):
+        if settings.pulls and (settings.projection or differ):
             self.project = nn.Linear(student.backbone.dim, model.backbone.dim, bias=False)
         self.train(False)
 
@@ -59,6 +73,9 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, batch: Batch) -> Answer:
+        if self.targets is not None:
+            said = self.targets[batch.recordings]
+            return Answer(said, said.new_zeros(len(said), 0))
         heard, lengths, inside, shape = batch.waveforms, batch.lengths, batch.inside, batch.waveforms.shape[:1]
         if self.settings.hears == "segments" and batch.segments_inside is not None:
             inside, shape = batch.segments_inside.flatten(0, 1), batch.segments_inside.shape[:2]

@@ -49,6 +49,7 @@ def make_terms(settings: TrainSettings, heads: Mapping[Branch, Head], teachers: 
     for name, teacher in settings.teachers.items():
         for branch in teacher.teaches:
             terms.append(Term(teacher.embedding, scorer.embedding(name, teachers[name], branch)))
+            terms.append(Term(teacher.contrast, scorer.contrast(name, teachers[name], branch)))
             terms.append(Term(teacher.posterior, scorer.posterior(name, teachers[name], branch)))
     return [term for term in terms if term.weight]
 
@@ -99,6 +100,27 @@ class _Scorer:
 
         return loss
 
+    def contrast(self, name: str, teacher: Teacher, branch: Branch) -> Callable[[Heard], Tensor]:
+        """Cross entropy of the crop's own target among the targets of all crops of the step, by scaled cosine.
+
+        Other targets of the crop's own speaker are left out: they are neither right nor wrong. Of several ranks, each
+        compares its own crops.
+        """
+
+        def loss(heard: Heard) -> Tensor:
+            mine, target = _beside(teacher.project(heard.embeddings[branch]), heard.answers[name].embeddings)
+            views = mine[:, None] if mine.dim() == 2 else mine
+            said = (target[:, None] if target.dim() == 2 else target).expand_as(views)
+            own = torch.arange(len(views), device=views.device)
+            unasked = (heard.labels[:, None] == heard.labels) & (own[:, None] != own)
+            losses = []
+            for view, targets in zip(views.unbind(1), said.unbind(1), strict=True):
+                logits = teacher.settings.contrast_scale * _cosines(view, targets)
+                losses.append(functional.cross_entropy(logits.masked_fill(unasked, -torch.inf), own))
+            return self._over_segments(torch.stack(losses))
+
+        return loss
+
     def posterior(self, name: str, teacher: Teacher, branch: Branch) -> Callable[[Heard], Tensor]:
         """KL (teacher || student) over the speakers that both know, times the squared temperature (Hinton et al.)."""
 
@@ -125,6 +147,11 @@ def _beside(mine: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 def _cosine_distance(first: Tensor, second: Tensor) -> Tensor:
     return 1.0 - functional.cosine_similarity(first, second, dim=-1)
+
+
+def _cosines(first: Tensor, second: Tensor) -> Tensor:
+    """(n, dim), (m, dim) -> (n, m)."""
+    return functional.normalize(first, dim=-1) @ functional.normalize(second, dim=-1).T
 
 
 def _divergence(target: Tensor, mine: Tensor) -> Tensor:

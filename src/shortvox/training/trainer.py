@@ -28,6 +28,7 @@ from shortvox.models.sidefiles import unfit_names
 from shortvox.models.speaker_model import SpeakerModel, load_tensors, tensors_of
 from shortvox.training.averaging import NORM_BATCHES, accumulate, averaged_steps, estimate_norms
 from shortvox.training.batches import Batch, Relay, TrainingBatches, speaker_names
+from shortvox.training.branches import TeacherSettings
 from shortvox.training.centroids import FOLLOWING, utterance_centroids
 from shortvox.training.checkpoint import load_latest, save_checkpoint
 from shortvox.training.distributed import Placement, placement
@@ -37,8 +38,9 @@ from shortvox.training.learner import Learner
 from shortvox.training.optim import learning_rate, make_optimiser
 from shortvox.training.settings import TrainSettings, TransferSettings
 from shortvox.training.state import Progress, require_fit, restore, snapshot
+from shortvox.training.targets import utterance_targets
 from shortvox.training.tracking import Tracker
-from shortvox.training.transfer import freeze_head, transfer
+from shortvox.training.transfer import freeze, transfer
 
 Validate = Callable[[SpeakerModel], dict[str, float]]
 OnStep = Callable[[int, int, str], None]
@@ -54,12 +56,13 @@ def train(
     resume: bool = False,
     validate: Validate | None = None,
     on_step: OnStep | None = None,
+    cache: Path | None = None,
 ) -> SpeakerModel:
     """Train on `data` and leave a model folder at `out`; returns the model, in evaluation mode.
 
     `init` starts from another model folder (see transfer). `resume` continues from the last checkpoint in `out`, or
     returns what is there when the training is done. `validate` is asked for figures every `validation.every` steps
-    and at the end.
+    and at the end. `cache` keeps what teachers say of whole utterances, for other trainings; by default `out` does.
 
     Raises ShortvoxError for settings that do not fit the data, and KeyboardInterrupt, after writing a checkpoint, when
     the process is asked to stop.
@@ -83,8 +86,11 @@ def train(
         if resume and (out / "config.yaml").exists():
             return load_model(out).to(place.device)
         model = _initial_model(settings, data, source).to(place.device)
-        freeze_head(model, settings.transfer)
-        trained = _run(settings.simplified(), data, model, teachers, out, run, place, interrupt, validate, on_step)
+        freeze(model, settings.transfer)
+        settings = settings.simplified()
+        targets = _hear_utterances(settings, data, teachers, cache or out / "targets", place, on_step)
+        learner = Learner(model, settings, place, {name: teachers[name] for name in settings.teachers}, targets)
+        trained = _run(settings, data, model, learner, out, run, place, interrupt, validate, on_step)
     if trained is None:
         raise KeyboardInterrupt  # only now, so that no traceback keeps the ranks' network alive past their group
     return trained
@@ -94,7 +100,7 @@ def _run(
     settings: TrainSettings,
     data: SpeechData,
     model: SpeakerModel,
-    teachers: Mapping[str, SpeakerModel],
+    learner: Learner,
     out: Path,
     run: str | None,
     place: Placement,
@@ -103,7 +109,6 @@ def _run(
     on_step: OnStep | None,
 ) -> SpeakerModel | None:
     """The loop itself; None when it was asked to stop, and a checkpoint is written."""
-    learner = Learner(model, settings, place, {name: teachers[name] for name in settings.teachers})
     learning = {**model.modules(), "extras": learner.extras}
     optimiser = make_optimiser(learning.values(), settings.optimiser)
     average: dict[str, Tensor] = {}
@@ -248,6 +253,27 @@ def _load_teachers(settings: TrainSettings) -> dict[str, SpeakerModel]:
         if teacher.model is None:
             raise ConfigError(f"teachers.{name}.model: no model folder is given")
     return {name: load_model(teacher.model) for name, teacher in settings.teachers.items() if teacher.model}
+
+
+def _hear_utterances(
+    settings: TrainSettings,
+    data: SpeechData,
+    teachers: Mapping[str, SpeakerModel],
+    cache: Path,
+    place: Placement,
+    on_step: OnStep | None,
+) -> dict[str, Tensor]:
+    """What the teachers that hear whole utterances say of them."""
+
+    def hear(name: str, said: TeacherSettings) -> Tensor:
+        def told(done: int, count: int) -> None:
+            if on_step is not None and place.leads:
+                on_step(0, settings.steps, f"{name} hears the utterances, {done} of {count}")
+
+        model = teachers[name].to(place.device)
+        return utterance_targets(model, said, data, settings.augment.speeds, cache=cache, on_heard=told)
+
+    return {name: hear(name, said) for name, said in settings.teachers.items() if said.hears == "utterance"}
 
 
 def _status(done: Progress, loss: float) -> str:

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from shortvox.errors import ModelError
+from shortvox.models.layers import BatchNorm
 from shortvox.models.settings import ModelSettings
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.training.centroids import Centroids, place_rows
@@ -69,8 +70,12 @@ def _with_rows(rows: Tensor, count: int) -> Tensor:
     return torch.cat([rows, rows.new_zeros(count, *rows.shape[1:])])
 
 
-def freeze_head(model: SpeakerModel, how: TransferSettings) -> None:
-    """Take W (and any bias) out of learning, and with `freeze_norm` the batch norm after the embedding."""
+def freeze(model: SpeakerModel, how: TransferSettings) -> None:
+    """Take out of learning what `how` says: W (and any bias), the batch norm after the embedding, statistics of all."""
+    if how.statistics == "model":
+        for module in model.backbone.modules():
+            if isinstance(module, BatchNorm):
+                module.kept = True
     if how.head == "frozen":
         for name in model.head.rows:
             getattr(model.head, name).requires_grad_(False)

@@ -1,0 +1,75 @@
+"""What teachers say of whole clean utterances: heard once before the first step, and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from shortvox.corpora.speech import SpeechData
+from shortvox.models.embedding import embed_crops, whole
+from shortvox.models.speaker_model import SpeakerModel
+from shortvox.models.vectors import read_vectors, write_vectors
+from shortvox.training.batches import change_speed, recording
+from shortvox.training.branches import TeacherSettings
+
+AT_ONCE = 256  # utterances whose embeddings are written together: what a kill loses at most
+
+
+def utterance_targets(
+    model: SpeakerModel,
+    settings: TeacherSettings,
+    data: SpeechData,
+    speeds: tuple[float, ...],
+    *,
+    cache: Path | None = None,
+    on_heard: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """Unit-length targets (recordings, dim): one for each utterance at each speed, in the order of `recording`.
+
+    By `settings` it is the embedding of the whole utterance or the mean of its speaker's at that speed, and less the
+    mean of all. `cache` keeps what was heard; `on_heard(done, all)` follows it.
+    """
+    heard = np.empty((len(data.corpus) * len(speeds), model.backbone.dim), dtype=np.float32)
+    speaker = np.empty(len(heard), dtype=np.int64)
+    number = {name: at for at, name in enumerate(data.corpus.speakers)}
+    for at, speed in enumerate(speeds):
+        places = [recording(position, at, len(speeds)) for position in range(len(data.corpus))]
+        speaker[places] = [number[u.speaker] * len(speeds) + at for u in data.corpus.utterances]
+        for first in range(0, len(places), AT_ONCE):
+            positions = range(first, min(first + AT_ONCE, len(places)))
+            heard[places[first : first + AT_ONCE]] = _heard(model, data, positions, speed, cache)
+            if on_heard is not None:
+                on_heard(at * len(places) + positions[-1] + 1, len(heard))
+    targets = torch.from_numpy(heard)
+    if settings.target == "speaker":
+        own = torch.from_numpy(speaker)
+        sums = torch.zeros(int(own.max()) + 1, targets.shape[1]).index_add_(0, own, targets)
+        targets = normalize(sums)[own]
+    if settings.centred:
+        targets = normalize(targets - targets.mean(dim=0))
+    return targets
+
+
+def _heard(model: SpeakerModel, data: SpeechData, positions: range, speed: float, cache: Path | None) -> np.ndarray:
+    """Unit-length embeddings of some whole utterances at one speed, from `cache` when heard before."""
+    path = None
+    if cache is not None:
+        ids = [data.corpus.utterances[position].id for position in positions]
+        parts = [model.fingerprint(), data.corpus.fingerprint(), speed, ids]
+        path = cache / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}.safetensors"
+        if (found := read_vectors(path)) is not None:
+            return found
+    crops = [whole(data.store, position) for position in positions]
+    transform = None if speed == 1.0 else partial(change_speed, speed=speed, samples=None)
+    vectors = embed_crops(model, data.store, crops, transform=transform)
+    if path is not None:
+        write_vectors(path, vectors)
+    return vectors
