@@ -10,6 +10,7 @@ import pytest
 
 from shortvox.config import Settings, override_all, parse
 from shortvox.effect import idle, refuse_idle
+from shortvox.encoders.sidecar import GraphSettings
 from shortvox.errors import ConfigError
 from shortvox.evaluation.settings import TestSettings
 from shortvox.studies.study import Study, StudySettings
@@ -76,9 +77,20 @@ TEST: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"scoring.embedding.name": "segments"},
     ),
 }
+WAVEFORM, KALDI = {"features": "waveform"}, {"features": "kaldi"}
+GRAPH: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "window": ({**WAVEFORM, "window": "hann"}, KALDI),
+    "low": ({**WAVEFORM, "low": 50}, KALDI),
+    "high": ({**WAVEFORM, "high": 7000}, KALDI),
+    "edges": ({"features": "nemo", "edges": "mirror"}, KALDI),
+    "layout": ({**WAVEFORM, "layout": "bands-frames"}, {"features": "nemo"}),
+    "bands": ({**WAVEFORM, "bands": 40}, KALDI),
+    "normalisation": ({**WAVEFORM, "normalisation": "mean"}, {"features": "nemo"}),
+}
 ROWS = [(TrainSettings, key, *row) for key, row in TRAIN.items()] + [
     (TestSettings, key, *row) for key, row in TEST.items()
 ]
+ROWS += [(GraphSettings, key, *row) for key, row in GRAPH.items()]
 WITH_SEGMENTS = {"segments": {"length": "1s"}, "crop": "2s"}
 
 
@@ -105,7 +117,7 @@ def test_every_declaration_has_its_row() -> None:
     declared = [key for kind in every_class() for key in kind.needs_of_keys]
     assert len(declared) == len(ROWS)
     for key in declared:
-        assert any(f".{row}".endswith(f".{key}") for row in (*TRAIN, *TEST)), key
+        assert any(f".{row}".endswith(f".{key}") for row in (*TRAIN, *TEST, *GRAPH)), key
 
 
 def test_defaults_have_no_need() -> None:

@@ -29,6 +29,10 @@ class ModelError(ShortvoxError):
     """A model folder or checkpoint that is missing, incomplete or from another version."""
 
 
+class EncoderError(ShortvoxError):
+    """A speaker encoder that cannot be opened, or that gives no sound embeddings."""
+
+
 class ScoreError(ShortvoxError):
     """A score file or trial list from which no figure can be computed."""
 

@@ -1,0 +1,54 @@
+"""Kind of encoder: a model folder of shortvox, run by torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from shortvox.encoders.batches import embedded, of_similar_length, padded
+from shortvox.encoders.encoder import Encoder
+from shortvox.encoders.kind import Kind, kind
+
+SHORTEST = 160  # samples: one frame
+
+
+def open_folder(spec: str) -> Encoder:
+    """The model in a folder, on the CPU. Raises ModelError for a faulty one."""
+    import torch
+
+    from shortvox.models.folder import load_model
+
+    model = load_model(Path(spec))
+
+    def feed(waveforms: list[np.ndarray]) -> np.ndarray:
+        taken, lengths = padded(waveforms)
+        own = None if (lengths == lengths[0]).all() else torch.from_numpy(lengths)
+        with torch.inference_mode():
+            return model.require_unit_length(model.embed(torch.from_numpy(taken), own).numpy())
+
+    def run(waveforms: Sequence[np.ndarray]) -> np.ndarray:
+        return embedded(waveforms, of_similar_length([len(one) for one in waveforms]), feed)
+
+    return Encoder(
+        name=Path(spec).resolve().name,
+        kind="model folder",
+        source=spec,
+        dim=model.backbone.dim,
+        fingerprint=model.fingerprint(),
+        shortest=SHORTEST,
+        run=run,
+        home=Path(spec),
+        calibration=model.calibration,
+        remedy="train the model again, with a lower optimiser.lr, or copy it again",
+    )
+
+
+kind("folder")(
+    Kind(
+        takes=lambda spec: not spec.startswith("python:") and (Path(spec) / "config.yaml").is_file(),
+        open=open_folder,
+        told="a model folder",
+    )
+)

@@ -1,0 +1,31 @@
+"""`open_encoder(SPEC)`: an encoder by what the user names. Kinds are asked in the order in which they stand here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shortvox.encoders import folder as folder  # one line for each file of kinds
+
+from shortvox.encoders import graph as graph  # isort: skip
+from shortvox.encoders import factory as factory  # isort: skip
+from shortvox.encoders.encoder import Encoder
+from shortvox.encoders.kind import kind
+from shortvox.errors import EncoderError
+
+
+def kind_of(spec: str | Path) -> str:
+    """The name of the kind of a specification; raises EncoderError, which says what there is, where none takes it."""
+    for name in kind:
+        if kind[name].takes(str(spec)):
+            return name
+    raise EncoderError(f"{spec}: no encoder; expected {', '.join(kind[name].told for name in kind)}")
+
+
+def open_encoder(spec: str | Path) -> Encoder:
+    """The encoder that a specification names, once it has checked itself.
+
+    A model folder of shortvox (needs torch), a folder that `export` made, an .onnx file of any speaker encoder, or
+    `python:package.module:factory`. Raises EncoderError, in one line with the file and the remedy, for anything else,
+    and ModelError for a faulty model folder.
+    """
+    return kind[kind_of(spec)].open(str(spec))
