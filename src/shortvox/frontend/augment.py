@@ -46,10 +46,13 @@ Folder = Annotated[Path, AfterValidator(_present)]
 
 
 class AugmentSettings(Settings):
-    """What is done to a training crop; each crop is either left clean or gets one of the kinds that are on."""
+    """What is done to a training crop; each crop is either left clean or gets one of the kinds that are on, or more."""
 
     probability: float = Field(0.5, ge=0, le=1, description="share of crops that are augmented")
-    kinds: tuple[Literal["noise", "music", "babble", "reverb"], ...] = ("noise", "babble", "reverb")
+    kinds: tuple[
+        Literal["noise", "music", "babble", "reverb", "telephone", "band", "playback", "overload", "loss"], ...
+    ] = ("noise", "babble", "reverb")
+    most: int = Field(1, ge=1, le=8, description="kinds that a crop gets, one after the other, at most")
     noise: tuple[Folder, ...] = Field((), description="folders of noise; none: white noise")
     music: tuple[Folder, ...] = ()
     rirs: tuple[Folder, ...] = Field((), description="folders of room impulse responses; none: simulated rooms")
@@ -65,21 +68,26 @@ class AugmentSettings(Settings):
     needs_of_keys: ClassVar[Mapping[str, Need]] = {
         "probability": Need("kinds", lambda own: bool(own.kinds) or own.probability == 0),
         "kinds": Need("probability above 0", lambda own: own.probability > 0 or not own.kinds),
+        "most": Need("probability above 0 and several kinds", lambda own: own.probability > 0 and len(own.kinds) > 1),
         "noise": Need("probability above 0 and noise among the kinds", lambda own: own.draws("noise")),
         "noise_snr": Need("probability above 0 and noise among the kinds", lambda own: own.draws("noise")),
         "music": Need("probability above 0 and music among the kinds", lambda own: own.draws("music")),
         "music_snr": Need("probability above 0 and music among the kinds", lambda own: own.draws("music")),
         "babble_snr": Need("probability above 0 and babble among the kinds", lambda own: own.draws("babble")),
-        "rirs": Need("probability above 0 and reverb among the kinds", lambda own: own.draws("reverb")),
+        "rirs": Need("probability above 0 and reverb or playback among the kinds", lambda own: own.rooms_are_heard),
         "rooms": Need(
-            "probability above 0, reverb among the kinds, and no folder in rirs",
-            lambda own: own.draws("reverb") and not own.rirs,
+            "probability above 0, reverb or playback among the kinds, and no folder in rirs",
+            lambda own: own.rooms_are_heard and not own.rirs,
         ),
     }
 
     def draws(self, kind: str) -> bool:
         """Whether crops are augmented so."""
         return self.probability > 0 and kind in self.kinds
+
+    @property
+    def rooms_are_heard(self) -> bool:
+        return self.draws("reverb") or self.draws("playback")
 
     @property
     def draws_anything(self) -> bool:
@@ -117,7 +125,12 @@ class Augmenter:
         """(samples,) -> (samples,); `position` is the utterance, so that babble is made of other speakers."""
         if not self._kinds or rng.random() >= self.settings.probability:
             return waveform
-        return self._kinds[rng.integers(len(self._kinds))](self, waveform, position, rng)
+        if self.settings.most == 1:
+            return self._kinds[rng.integers(len(self._kinds))](self, waveform, position, rng)
+        count = rng.integers(1, min(self.settings.most, len(self._kinds)), endpoint=True)
+        for number in sorted(rng.permutation(len(self._kinds))[:count]):  # in the order of the settings
+            waveform = self._kinds[number](self, waveform, position, rng)
+        return waveform
 
     @cached_property
     def rooms(self) -> list[np.ndarray]:

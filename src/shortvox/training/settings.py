@@ -315,8 +315,9 @@ class TrainSettings(Settings):
             for key, field in TeacherSettings.model_fields.items():
                 if key in _NEWER and teacher[key] == field.default:
                     del teacher[key]
-        if settings["transfer"]["statistics"] == "batch":
-            del settings["transfer"]["statistics"]
+        for part, key, usual in (("transfer", "statistics", "batch"), ("augment", "most", 1)):
+            if settings[part][key] == usual:
+                del settings[part][key]
         for key, default in (("begin", 0), ("epochs", None), ("context", "crop")):
             if settings[key] == default:  # newer than models that were trained without them
                 del settings[key]
