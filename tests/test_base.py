@@ -13,35 +13,16 @@ import pytest
 
 import shortvox
 from shortvox.errors import LAB, ShortvoxError, in_one_line
+from without import without_the_lab
 
 ROOT = Path(__file__).parents[1]
 LAB_ROOMS = frozenset(
     f"shortvox.{room}"
     for room in (
         *("frontend", "models", "heads", "training", "evaluation", "report", "studies", "export", "demo", "ranks"),
-        *(f"cli.{verb}" for verb in ("embed", "evaluate", "metrics", "models", "study", "train")),
+        *(f"cli.{verb}" for verb in ("evaluate", "metrics", "models", "study", "train")),
     )
 )
-# Python that refuses to import anything of the lab, as if it were not installed, then runs a statement.
-WITHOUT = """
-import sys
-
-class Without:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {lab} or any((name + ".").startswith(room + ".") for room in {rooms}):
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-
-sys.meta_path.insert(0, Without())
-{statement}
-"""
-
-
-def without_the_lab(
-    statement: str, *arguments: object, rooms: frozenset[str] = frozenset()
-) -> subprocess.CompletedProcess[str]:
-    code = WITHOUT.format(lab=sorted(LAB), rooms=sorted(rooms), statement=statement)
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def of_the_lab(name: str) -> bool:
@@ -100,3 +81,4 @@ def test_help_imports_nothing_that_it_does_not_need() -> None:
 
     for option in ("--help", "--version"):
         assert not imported(option) & {*LAB, "numpy", "pydantic", "yaml", "soundfile", "onnxruntime"}
+    assert not imported("embed", "--help") & {*LAB, "onnxruntime"}

@@ -25,6 +25,7 @@ from shortvox.cli import verbs
 from shortvox.cli.main import run
 from shortvox.corpora.corpus import Corpus
 from shortvox.errors import ShortvoxError
+from shortvox.models.folder import load_model
 from voices import make_voices
 
 Capture = pytest.CaptureFixture[str]
@@ -236,7 +237,8 @@ def test_cohorts_that_cannot_be_used(model_folder: Path, corpus: Corpus, tmp_pat
 def test_embed(model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "vectors.parquet"
     said = one_object(capsys, "embed", "--model", model_folder, "--corpus", corpus.root, "--out", out)
-    assert said == {"embeddings": str(out), "utterances": len(corpus), "dim": 128}
+    facts = {"encoder": "model", "fingerprint": load_model(model_folder).fingerprint()}
+    assert said == {"embeddings": str(out), "utterances": len(corpus), "dim": 128, **facts}
     table = pq.read_table(out)
     assert table.column_names == ["utterance", "speaker", "embedding"]
     assert str(table.schema.field("embedding").type.value_type) == "float"

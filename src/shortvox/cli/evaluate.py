@@ -1,4 +1,4 @@
-"""`shortvox evaluate` and `shortvox embed`."""
+"""`shortvox evaluate`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import typer
 
 from shortvox import __version__
@@ -16,7 +14,6 @@ from shortvox.cli.options import (
     Cache,
     Corpora,
     Device,
-    OwnCache,
     Set,
     audio_cache,
     command_line,
@@ -36,15 +33,14 @@ from shortvox.evaluation.protocols import parse_lengths
 from shortvox.evaluation.settings import ScoringSettings, TestSettings, of_all_pairs
 from shortvox.evaluation.testset import TestSet
 from shortvox.evaluation.triallist import only_tried, read_trials
-from shortvox.files import ensure_writable, write_atomic, write_json
+from shortvox.files import ensure_writable, write_json
 from shortvox.locks import one_writer
 from shortvox.models import parameter_count
-from shortvox.models.embedding import embed_crops, whole
 from shortvox.models.folder import load_model
 from shortvox.models.sidefiles import History, read_history
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.printing import show_json, show_table
-from shortvox.progress import note, progress_bar
+from shortvox.progress import note
 from shortvox.report.render import write_report
 from shortvox.report.terminal import results_table
 from shortvox.training.distributed import chosen_device
@@ -129,38 +125,6 @@ def evaluate(
         show_json(results)
     else:
         show_table(results_table(results))
-
-
-def embed(
-    model: Annotated[Path, typer.Option(help="Model folder.")],
-    corpus: Corpora,
-    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
-    device: Device = "auto",
-    cache: OwnCache = None,
-    as_json: AsJson = False,
-) -> None:
-    """Write the unit-length embedding of every utterance, whole, as Parquet."""
-    loaded = load_model(model).to(chosen_device(device))
-    if out.is_dir():
-        raise ConfigError(f"{out}: is a folder; --out names the Parquet file to write")
-    ensure_writable(out.absolute().parent)
-    with one_writer(out):
-        data = SpeechData.open(load_corpora(corpus), audio_cache(cache, None))
-        crops = [whole(data.store, position) for position in range(len(data.corpus))]
-        with progress_bar() as bar:
-            task = bar.add_task("Embedding", total=len(crops), note="")
-            vectors = embed_crops(loaded, data.store, crops, on_batch=lambda done: bar.advance(task, done))
-        table = pa.table(
-            {
-                "utterance": [utterance.id for utterance in data.corpus.utterances],
-                "speaker": [utterance.speaker for utterance in data.corpus.utterances],
-                "embedding": pa.array(list(vectors), type=pa.list_(pa.float32())),
-            }
-        )
-        write_atomic(out, lambda handle: pq.write_table(table, handle))
-    note(f"{len(crops)} embeddings of {vectors.shape[1]} dimensions written to {out}")
-    if as_json:
-        show_json({"embeddings": str(out), "utterances": len(crops), "dim": int(vectors.shape[1])})
 
 
 def _check_cohort(settings: TestSettings, cohort: list[Path] | None) -> None:

@@ -138,6 +138,19 @@ def load_corpora(folders: Sequence[Path]) -> Corpus:
     return Corpus("+".join(names), common, utterances, tuple(names))
 
 
+def of_recordings(paths: Sequence[Path]) -> Corpus:
+    """Recordings without a manifest: each is an utterance by the name that it was given, of nobody.
+
+    Raises CorpusError for one that is given twice.
+    """
+    names = [str(path) for path in paths]
+    for position, name in enumerate(names):
+        if name in names[:position]:
+            raise CorpusError(f"{name}: given twice; once is enough")
+    utterances = tuple(Utterance(id=name, speaker="", path=Path(name).absolute()) for name in names)
+    return Corpus("recordings", Path.cwd(), utterances)
+
+
 def _unique_names(given: Sequence[Path], resolved: Sequence[Path]) -> list[str]:
     names = [root.name for root in given]
     depth = 1
