@@ -9,11 +9,11 @@ import torch
 from safetensors.numpy import save
 from scipy import signal
 
+from shortvox.corpora.crop import Crop
 from shortvox.corpora.speech import SpeechData
 from shortvox.errors import ShortvoxError
 from shortvox.evaluation import embeddings
 from shortvox.evaluation.embeddings import band_limited, embed
-from shortvox.models.embedding import Crop
 from shortvox.models.speaker_model import SpeakerModel
 
 CROPS = [Crop(0, 1000, 8000), Crop(1, 0, 8000), Crop(0, 1000, 8000), Crop(2, 5, 4000)]

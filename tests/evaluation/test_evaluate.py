@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from shortvox.config import parse
+from shortvox.corpora.crop import centre, whole
 from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import ConfigError
@@ -19,7 +20,7 @@ from shortvox.evaluation.scorer import make_scorer
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
 from shortvox.evaluation.trials import Trials
-from shortvox.models.embedding import centre, embed_crops, whole
+from shortvox.models.embedding import embed_crops
 from shortvox.models.speaker_model import SpeakerModel
 
 SETTINGS = TestSettings(lengths=("full", "2", "1"), draws=100, crop_seeds=2)

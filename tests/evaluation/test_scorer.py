@@ -13,6 +13,7 @@ import torch
 
 from shortvox.config import parse
 from shortvox.corpora.corpus import Corpus, load_corpora
+from shortvox.corpora.crop import Crop, whole
 from shortvox.corpora.speech import SpeechData
 from shortvox.errors import ConfigError, CorpusError
 from shortvox.evaluation import embeddings
@@ -27,7 +28,7 @@ from shortvox.evaluation.scorefile import read_scores
 from shortvox.evaluation.scorer import Scorer, make_scorer
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
-from shortvox.models.embedding import Crop, embed_crops, whole
+from shortvox.models.embedding import embed_crops
 from shortvox.models.segmented import Bring, embed_segmented, joined_embedding, mean_embedding
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.scoring.measures import Measure, cohort_table

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from shortvox.corpora import crop as crop_module
+from shortvox.corpora.crop import Crop, centre, whole
 from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.store import AudioStore
 from shortvox.errors import ShortvoxError
 from shortvox.frontend.fbank import frame_bounds
-from shortvox.models import embedding
-from shortvox.models.embedding import Crop, centre, embed_crops, voiceless, whole
+from shortvox.models.embedding import embed_crops, voiceless
 from shortvox.models.segmented import embed_segmented, mean_embedding
 from shortvox.models.settings import ModelSettings
 from shortvox.models.speaker_model import SpeakerModel
@@ -29,7 +30,7 @@ def test_batches_do_not_change_an_embedding(
     crops = [whole(data.store, 0), centre(data.store, 1, 8000), Crop(2, 100, 160), Crop(3, 5, 40), whole(data.store, 4)]
     finished: list[int] = []
     together = embed_crops(model, data.store, crops, on_batch=finished.append)
-    monkeypatch.setattr(embedding, "BATCH_SECONDS", 0.001)
+    monkeypatch.setattr(crop_module, "BATCH_SAMPLES", 16)
     alone = embed_crops(model, data.store, crops)
     np.testing.assert_allclose(together, alone, atol=1e-4)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1.0, atol=1e-5)
@@ -118,7 +119,7 @@ def test_the_context_of_the_file_slices_its_features(data: SpeechData, monkeypat
         with torch.no_grad():
             expected.append(torch.nn.functional.normalize(model.backbone(features[:, first:last]))[0].numpy())
     np.testing.assert_allclose(embed_crops(model, data.store, crops, context="file"), expected, atol=1e-4)
-    monkeypatch.setattr(embedding, "BATCH_SECONDS", 0.001)
+    monkeypatch.setattr(crop_module, "BATCH_SAMPLES", 16)
     np.testing.assert_allclose(embed_crops(model, data.store, crops, context="file"), expected, atol=1e-4)
 
 
@@ -173,6 +174,6 @@ def test_a_very_long_utterance_is_named_before_it_is_embedded(
     crops = [Crop(1, 0, 8000), Crop(2, 0, 16000)]
     embed_crops(model, data.store, crops)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(embedding, "LONG", 0.9)
+    monkeypatch.setattr(crop_module, "LONG", 0.9)
     embed_crops(model, data.store, crops)
     assert capsys.readouterr().err == f"utterance {data.corpus.utterances[2].id}: 1 s are embedded in one piece\n"

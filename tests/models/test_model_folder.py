@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from shortvox.corpora.crop import whole
 from shortvox.corpora.speech import SpeechData
 from shortvox.errors import ConfigError, ModelError, ShortvoxError
-from shortvox.models.embedding import embed_crops, whole
+from shortvox.models.embedding import embed_crops
 from shortvox.models.folder import load_model, save_model
 from shortvox.models.segmented import embed_segmented, mean_embedding
 from shortvox.models.settings import ModelSettings

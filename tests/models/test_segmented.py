@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from shortvox.corpora.crop import Crop
 from shortvox.corpora.speech import SpeechData
-from shortvox.models.embedding import Crop, embed_crops
+from shortvox.models.embedding import embed_crops
 from shortvox.models.segmented import Bring, embed_segmented, joined_embedding, mean_embedding
 from shortvox.models.settings import ModelSettings
 from shortvox.models.speaker_model import SpeakerModel

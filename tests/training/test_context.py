@@ -14,11 +14,12 @@ from safetensors.torch import load_file
 from trainings import PLAIN
 
 from shortvox.config import parse
+from shortvox.corpora.crop import Crop
 from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.store import AudioStore
 from shortvox.errors import ConfigError
 from shortvox.frontend.fbank import HOP
-from shortvox.models.embedding import Crop, hear
+from shortvox.models.embedding import hear
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.training.batches import Batch, TrainingBatches, change_speed, speaker_names
 from shortvox.training.branches import TeacherSettings

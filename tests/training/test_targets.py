@@ -14,9 +14,10 @@ from scipy.special import log_softmax
 from trainings import PLAIN
 
 from shortvox.config import parse
+from shortvox.corpora.crop import whole
 from shortvox.corpora.speech import SpeechData
 from shortvox.errors import ConfigError
-from shortvox.models.embedding import embed_crops, whole
+from shortvox.models.embedding import embed_crops
 from shortvox.models.folder import load_model
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.training import targets

@@ -9,9 +9,10 @@ import trainings
 from trainings import PLAIN
 
 from shortvox.config import parse
+from shortvox.corpora.crop import whole
 from shortvox.corpora.speech import SpeechData
 from shortvox.errors import ConfigError, ModelError, ShortvoxError
-from shortvox.models.embedding import embed_crops, whole
+from shortvox.models.embedding import embed_crops
 from shortvox.models.folder import load_model
 from shortvox.models.settings import ModelSettings
 from shortvox.models.speaker_model import SpeakerModel

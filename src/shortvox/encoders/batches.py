@@ -6,28 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from shortvox.corpora.audio import SAMPLE_RATE
-
-BATCH_SAMPLES = 120 * SAMPLE_RATE
+from shortvox.corpora.crop import BATCH_SAMPLES
 
 
-def of_similar_length(lengths: Sequence[int], most: int = BATCH_SAMPLES) -> list[np.ndarray]:
-    """Positions sorted by length, cut so that no padded batch exceeds `most` samples, or has one member."""
-    order = sorted(range(len(lengths)), key=lambda place: lengths[place])
-    batches: list[list[int]] = [[]]
-    for place in order:
-        if lengths[place] * (len(batches[-1]) + 1) > most and batches[-1]:
-            batches.append([])
-        batches[-1].append(place)
-    return [np.array(batch, dtype=np.int64) for batch in batches if batch]
-
-
-def of_equal_length(lengths: Sequence[int], most: int = BATCH_SAMPLES) -> list[np.ndarray]:
-    """Positions grouped by length: nothing needs padding. No batch exceeds `most` samples, or it has one member."""
+def of_equal_length(lengths: Sequence[int]) -> list[np.ndarray]:
+    """Positions grouped by length: nothing needs padding. No batch exceeds BATCH_SAMPLES, or it has one member."""
     found = []
     for length in sorted(set(lengths)):
         places = np.flatnonzero(np.asarray(lengths) == length)
-        size = max(1, most // max(1, length))
+        size = max(1, BATCH_SAMPLES // max(1, length))
         found += [places[start : start + size] for start in range(0, len(places), size)]
     return found
 

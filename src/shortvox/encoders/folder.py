@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from shortvox.encoders.batches import embedded, of_similar_length, padded
+from shortvox.corpora.crop import of_similar_length
+from shortvox.encoders.batches import embedded, padded
 from shortvox.encoders.encoder import Encoder
 from shortvox.encoders.kind import Kind, kind
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from shortvox.corpora.audio import SAMPLE_RATE
-from shortvox.encoders.batches import embedded, of_equal_length, of_similar_length, one_by_one
+from shortvox.corpora.crop import of_similar_length
+from shortvox.encoders.batches import embedded, of_equal_length, one_by_one
 from shortvox.encoders.encoder import Encoder, Run, check_itself, probe, seconds
 from shortvox.encoders.features import HOP
 from shortvox.encoders.front import Front, make_front

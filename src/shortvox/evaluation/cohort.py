@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from shortvox.corpora.corpus import Corpus, load_corpora
+from shortvox.corpora.crop import Crop, centre, whole
 from shortvox.corpora.speech import SpeechData
 from shortvox.errors import CorpusError
 from shortvox.evaluation.protocols import FULL, length_samples, repeated
-from shortvox.models.embedding import Crop, centre, whole
 from shortvox.scoring.transforms import unit_length
 
 NO_COHORT = (

@@ -12,9 +12,10 @@ import soxr
 
 from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.corpus import Corpus
+from shortvox.corpora.crop import Crop
 from shortvox.corpora.store import AudioStore
 from shortvox.evaluation.hearing import WHOLE, Hearing
-from shortvox.models.embedding import Context, Crop, embed_crops
+from shortvox.models.embedding import Context, embed_crops
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.models.vectors import read_vectors, write_vectors
 from shortvox.registry import Registry

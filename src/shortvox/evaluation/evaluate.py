@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from shortvox.corpora.crop import Crop
 from shortvox.corpora.speech import SpeechData
 from shortvox.evaluation.bootstrap import DRAWS, enough_draws, over_what
 from shortvox.evaluation.calibrate import calibration_for, variant_of
@@ -20,7 +21,6 @@ from shortvox.evaluation.scorefile import ScoreTable, write_scores
 from shortvox.evaluation.scorer import Scorer, make_scorer
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
-from shortvox.models.embedding import Crop
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.progress import progress_bar
 

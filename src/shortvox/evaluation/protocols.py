@@ -10,10 +10,10 @@ import numpy as np
 
 from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.corpus import Corpus
+from shortvox.corpora.crop import Crop, centre, whole
 from shortvox.corpora.store import AudioStore
 from shortvox.errors import ConfigError
 from shortvox.frontend.fbank import HOP
-from shortvox.models.embedding import Crop, centre, whole
 from shortvox.registry import Registry
 
 FULL = "full"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from shortvox.corpora.crop import Crop
 from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.store import AudioStore
 from shortvox.errors import ConfigError
@@ -20,7 +21,7 @@ from shortvox.evaluation.repeating import RepeatingStore
 from shortvox.evaluation.settings import FrontEndChanges, ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
 from shortvox.frontend.frontend import FrontEnd
-from shortvox.models.embedding import Crop, voiceless
+from shortvox.models.embedding import voiceless
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.progress import progress_bar
 from shortvox.scoring.measures import cohort_table, measure, trial_scores

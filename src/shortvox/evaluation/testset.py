@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from shortvox.corpora.crop import Crop
 from shortvox.corpora.speech import SpeechData
 from shortvox.evaluation.protocols import FULL, Protocol, SideCrops, length_samples, protocol
 from shortvox.evaluation.settings import TestSettings
 from shortvox.evaluation.trials import Trials, make_trials
-from shortvox.models.embedding import Crop
 
 
 @dataclass(frozen=True)

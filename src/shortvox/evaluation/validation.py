@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from shortvox.corpora.audio import SAMPLE_RATE
+from shortvox.corpora.crop import centre, whole
 from shortvox.corpora.speech import SpeechData
 from shortvox.evaluation.metrics import eer
 from shortvox.evaluation.trials import make_trials
-from shortvox.models.embedding import centre, embed_crops, whole
+from shortvox.models.embedding import embed_crops
 from shortvox.models.speaker_model import SpeakerModel
 
 

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from shortvox.corpora.audio import SAMPLE_RATE
+from shortvox.corpora.crop import Crop, enough_memory, of_similar_length, whole
 from shortvox.corpora.store import AudioStore
-from shortvox.errors import ShortvoxError, lacks_memory
 from shortvox.frontend.fbank import frame_bounds
 from shortvox.models.speaker_model import SpeakerModel
-from shortvox.progress import note
-
-BATCH_SECONDS = 120.0
-LONG = 600.0  # seconds; one crop is never cut, and a small network already takes 1 MB for each second
 
 Context = Literal["crop", "file"]
-
-
-class Crop(NamedTuple):
-    """`samples` samples of the utterance at `position` of the store, from sample `start`."""
-
-    position: int
-    start: int
-    samples: int
-
-
-def whole(store: AudioStore, position: int) -> Crop:
-    return Crop(position, 0, int(store.lengths[position]))
-
-
-def centre(store: AudioStore, position: int, samples: int) -> Crop:
-    """The middle `samples` samples, or the whole utterance where it is shorter."""
-    available = int(store.lengths[position])
-    taken = min(samples, available)
-    return Crop(position, (available - taken) // 2, taken)
 
 
 def embed_crops(
@@ -66,7 +41,7 @@ def embed_crops(
     model.backbone.eval()
     with torch.inference_mode():
         for places, chosen in _batches(store, crops, context):
-            with enough_memory(store, chosen, context):
+            with enough_memory(store, within(store, chosen, context)):
                 heard = hear(model, store, chosen, transform=transform, context=context)
                 result[places] = model.embed(heard.waveforms, heard.lengths, inside=heard.inside).cpu().numpy()
             if on_batch is not None:
@@ -90,7 +65,7 @@ def voiceless(
     result = np.zeros(len(crops), dtype=np.bool_)
     if model.settings.frontend.vad != "none":
         for places, chosen in _batches(store, crops, context):
-            with enough_memory(store, chosen, context):
+            with enough_memory(store, within(store, chosen, context)):
                 heard = hear(model, store, chosen, transform=transform, context=context)
                 voiced = model.frontend.voiced(heard.waveforms, heard.lengths, inside=heard.inside)
             result[places] = ~voiced.any(dim=1).cpu().numpy()
@@ -115,7 +90,7 @@ def hear(
 ) -> PaddedAudio:
     """The crops as one padded batch for the model's front end, on the model's device."""
     device = next(model.backbone.parameters()).device
-    heard = _within(store, crops, context)
+    heard = within(store, crops, context)
     waveforms = [store.read(*crop) for crop in heard]
     if transform is not None:
         waveforms = [transform(waveform) for waveform in waveforms]
@@ -131,44 +106,12 @@ def hear(
     return PaddedAudio(padded.to(device), own, inside)
 
 
-def _within(store: AudioStore, crops: Sequence[Crop], context: Context) -> Sequence[Crop]:
+def within(store: AudioStore, crops: Sequence[Crop], context: Context) -> Sequence[Crop]:
     """What is read for each crop: itself, or its whole file."""
     return crops if context == "crop" else [whole(store, crop.position) for crop in crops]
 
 
-@contextmanager
-def enough_memory(store: AudioStore, crops: Sequence[Crop], context: Context) -> Iterator[None]:
-    """Name the longest of the `crops` that are heard meanwhile: before, when it is very long, for where memory runs out
-    the system may end the program without a word; and where it is refused, in a ShortvoxError.
-    """
-    longest = max(_within(store, crops, context), key=lambda crop: crop.samples)
-    seconds = longest.samples / SAMPLE_RATE
-    if seconds > LONG:
-        note(f"utterance {store.name(longest.position)}: {seconds:.0f} s are embedded in one piece")
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not lacks_memory(error):
-            raise
-        reason = str(error).strip().partition("\n")[0] or "no more to be had"
-        raise ShortvoxError(
-            f"utterance {store.name(longest.position)}: out of memory with {seconds:.0f} s in one piece ({reason}); "
-            "cut it with start and duration in the manifest, or test shorter lengths"
-        ) from None
-
-
 def _batches(store: AudioStore, crops: Sequence[Crop], context: Context) -> Iterator[tuple[np.ndarray, Sequence[Crop]]]:
     """Places in the list of crops, and the crops there: what is heard at once."""
-    for places in _of_similar_length(_within(store, crops, context)):
+    for places in of_similar_length([crop.samples for crop in within(store, crops, context)]):
         yield places, [crops[place] for place in places]
-
-
-def _of_similar_length(crops: Sequence[Crop]) -> list[np.ndarray]:
-    """Positions of `crops` sorted by length and cut so that no padded batch exceeds BATCH_SECONDS."""
-    order = sorted(range(len(crops)), key=lambda place: crops[place].samples)
-    batches: list[list[int]] = [[]]
-    for place in order:
-        if crops[place].samples * (len(batches[-1]) + 1) > BATCH_SECONDS * SAMPLE_RATE and batches[-1]:
-            batches.append([])
-        batches[-1].append(place)
-    return [np.array(batch, dtype=np.int64) for batch in batches if batch]

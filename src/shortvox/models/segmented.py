@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from shortvox.corpora.audio import SAMPLE_RATE
+from shortvox.corpora.crop import BATCH_SAMPLES, Crop, enough_memory
 from shortvox.corpora.store import AudioStore
 from shortvox.frontend.fbank import HOP
 from shortvox.models.backbone import Backbone
-from shortvox.models.embedding import BATCH_SECONDS, Context, Crop, embed_crops, enough_memory, hear
+from shortvox.models.embedding import Context, embed_crops, hear, within
 from shortvox.models.maps import Scales, join_segments
 from shortvox.models.segments import segment_starts
 from shortvox.models.speaker_model import SpeakerModel
@@ -64,7 +64,7 @@ def embed_segmented(
     with torch.inference_mode():
         for places in _equally_many(segments, store, context):
             pieces = [piece for place in places for piece in segments[place]]
-            with enough_memory(store, [crops[place] for place in places], context):
+            with enough_memory(store, within(store, [crops[place] for place in places], context)):
                 heard = hear(model, store, pieces, transform=transform, context=context)
                 features, counts = model.frontend(heard.waveforms, heard.lengths, inside=heard.inside)
                 together = bring(model.backbone, model.backbone.trunk(features, counts), len(segments[places[0]]))
@@ -84,7 +84,7 @@ def crop_segments(crop: Crop, *, frames: int, overlap: float) -> list[Crop]:
 
 
 def _equally_many(segments: Sequence[list[Crop]], store: AudioStore, context: Context) -> Iterator[list[int]]:
-    """Batches of places with equally many segments, two or more, that read at most BATCH_SECONDS of speech or one."""
+    """Batches of places with equally many segments, two or more, that read at most BATCH_SAMPLES or one."""
     batch: list[int] = []
     read = 0
     for place in sorted(range(len(segments)), key=lambda place: len(segments[place])):
@@ -92,7 +92,7 @@ def _equally_many(segments: Sequence[list[Crop]], store: AudioStore, context: Co
         if len(own) == 1:
             continue
         cost = len(own) * (own[0].samples if context == "crop" else int(store.lengths[own[0].position]))
-        if batch and (len(own) != len(segments[batch[0]]) or read + cost > BATCH_SECONDS * SAMPLE_RATE):
+        if batch and (len(own) != len(segments[batch[0]]) or read + cost > BATCH_SAMPLES):
             yield batch
             batch, read = [], 0
         batch.append(place)

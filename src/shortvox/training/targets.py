@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from shortvox.corpora.crop import whole
 from shortvox.corpora.speech import SpeechData
-from shortvox.models.embedding import embed_crops, whole
+from shortvox.models.embedding import embed_crops
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.models.vectors import read_vectors, write_vectors
 from shortvox.training.batches import change_speed, recording
