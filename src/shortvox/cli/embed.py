@@ -10,7 +10,7 @@ import typer
 from shortvox.cli.options import AsJson, OwnCache, audio_cache
 from shortvox.corpora.corpus import load_corpora, of_recordings
 from shortvox.corpora.speech import SpeechData
-from shortvox.encoders.embedding import embed_utterances
+from shortvox.encoders.crops import embed_whole
 from shortvox.encoders.opening import open_encoder
 from shortvox.encoders.vectorfile import check_name, write_vectors
 from shortvox.errors import ConfigError
@@ -43,7 +43,7 @@ def embed(
         data = SpeechData.open(spoken, audio_cache(cache, None))
         with progress_bar() as bar:
             task = bar.add_task("Embedding", total=len(data.corpus), note="")
-            vectors = embed_utterances(encoder, data, on_batch=lambda done: bar.advance(task, done))
+            vectors = embed_whole(encoder, data.store, on_batch=lambda done: bar.advance(task, done))
             write_vectors(out, encoder, data.corpus, vectors)
     note(f"{len(data.corpus)} embeddings of {encoder.dim} dimensions written to {out}")
     if as_json:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from shortvox.corpora.audio import SAMPLE_RATE
-from shortvox.corpora.crop import Crop, enough_memory, of_similar_length
+from shortvox.corpora.crop import Crop, enough_memory, of_similar_length, whole
 from shortvox.corpora.store import AudioStore
 from shortvox.encoders.encoder import Encoder, seconds
 from shortvox.errors import EncoderError
+
+HELD_SAMPLES = 300 * SAMPLE_RATE  # what `embed_whole` sorts by length and holds; one utterance may be longer
 
 
 def embed_crops(
@@ -27,13 +29,7 @@ def embed_crops(
     EncoderError, naming the utterance, for a crop that is shorter than the encoder takes, and what `Encoder.embed`
     raises.
     """
-    short = next((crop for crop in crops if crop.samples < encoder.shortest), None)
-    if short is not None:
-        raise EncoderError(
-            f"utterance {store.name(short.position)}: {short.samples / SAMPLE_RATE:.4g} s is shorter than the "
-            f"{seconds(encoder.shortest)} that {encoder.source} takes; test longer speech, leave the utterance out, or "
-            "set scoring.short_files=repeat"
-        )
+    refuse_short(encoder, store, crops)
     result = np.empty((len(crops), encoder.dim), dtype=np.float32)
     for places in of_similar_length([crop.samples for crop in crops]):
         chosen = [crops[place] for place in places]
@@ -43,3 +39,33 @@ def embed_crops(
         if on_batch is not None:
             on_batch(len(places))
     return result
+
+
+def embed_whole(
+    encoder: Encoder, store: AudioStore, *, on_batch: Callable[[int], None] | None = None
+) -> Iterator[np.ndarray]:
+    """Unit-length embeddings (n, dim) float32 of every utterance, whole, in their order, some at a time.
+
+    Little speech is held at once. Raises what `embed_crops` raises, for an utterance that is too short before any work.
+    """
+    crops = [whole(store, position) for position in range(len(store.lengths))]
+    refuse_short(encoder, store, crops)
+    start, held = 0, 0
+    for place, crop in enumerate(crops):
+        if held + crop.samples > HELD_SAMPLES and place > start:
+            yield embed_crops(encoder, store, crops[start:place], on_batch=on_batch)
+            start, held = place, 0
+        held += crop.samples
+    yield embed_crops(encoder, store, crops[start:], on_batch=on_batch)
+
+
+def refuse_short(encoder: Encoder, store: AudioStore, crops: Sequence[Crop]) -> None:
+    """Raises EncoderError, naming the utterance and counting the others, for crops shorter than the encoder takes."""
+    short = [crop for crop in crops if crop.samples < encoder.shortest]
+    if short:
+        name, others = store.name(short[0].position), f" (and {len(short) - 1} more)" if len(short) > 1 else ""
+        raise EncoderError(
+            f"utterance {name}{others}: {short[0].samples / SAMPLE_RATE:.4g} s is shorter than the "
+            f"{seconds(encoder.shortest)} that {encoder.source} takes; leave the utterance out, test longer speech, or "
+            "set scoring.short_files=repeat"
+        )
