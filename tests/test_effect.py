@@ -48,6 +48,18 @@ TRAIN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "model.head.margin": ({"model.head": {"name": "softmax", "margin": 0.3}}, {"model.head.name": "aam"}),
     "model.head.scale": ({"model.head": {"name": "softmax", "scale": 20}}, {"model.head.name": "aam"}),
     "model.head.margin_warmup": ({"model.head": {"margin": 0, "margin_warmup": 0.5}}, {"model.head.margin": 0.2}),
+    "model.frontend.window": (
+        {"model.frontend": {"features": "speechbrain", "window": "hamming"}},
+        {"model.frontend.features": "kaldi"},
+    ),
+    "model.frontend.edges": (
+        {"model.frontend": {"features": "speechbrain", "edges": "snip"}},
+        {"model.frontend.features": "kaldi"},
+    ),
+    "model.frontend.scale": (
+        {"model.frontend": {"features": "speechbrain", "scale": 1}},
+        {"model.frontend.features": "kaldi"},
+    ),
     "augment.probability": ({"augment.probability": 0.7, "augment.kinds": []}, {"augment.kinds": ["noise"]}),
     "augment.kinds": ({"augment.kinds": ["noise"], "augment.probability": 0}, {"augment.probability": 0.1}),
     "augment.noise": ({"augment.noise": ["."], "augment.kinds": ["reverb"]}, {"augment.kinds": ["noise"]}),

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shortvox.frontend.fbank import Fbank, frame_count, mirror_edges, whole_windows
+from shortvox.frontend.fbank import Fbank, mirror_edges, whole_windows
+from shortvox.frontend.filterbank import frame_count
 from shortvox.frontend.frontend import FrontEnd, FrontEndSettings
 from voices import voice
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from shortvox.config import parse
 from shortvox.corpora.speech import SpeechData
-from shortvox.frontend.fbank import Fbank, frame_bounds, frame_count, whole_windows
+from shortvox.frontend.fbank import Fbank, whole_windows
+from shortvox.frontend.filterbank import frame_bounds, frame_count
 from shortvox.frontend.frontend import FrontEnd, FrontEndSettings
 from shortvox.frontend.masking import pack_left
 from shortvox.frontend.vad import detector

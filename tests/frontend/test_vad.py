@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shortvox.errors import ConfigError
-from shortvox.frontend.fbank import frame_count, log_energy, whole_windows
+from shortvox.frontend.fbank import log_energy, whole_windows
+from shortvox.frontend.filterbank import frame_count
 from shortvox.frontend.vad import EnergyVad, detector
 from voices import voice
 

@@ -11,7 +11,7 @@ from shortvox.corpora.crop import Crop, centre, whole
 from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.store import AudioStore
 from shortvox.errors import ShortvoxError
-from shortvox.frontend.fbank import frame_bounds
+from shortvox.frontend.filterbank import frame_bounds
 from shortvox.models.embedding import embed_crops, voiceless
 from shortvox.models.segmented import embed_segmented, mean_embedding
 from shortvox.models.settings import ModelSettings

@@ -18,7 +18,7 @@ from shortvox.corpora.crop import Crop
 from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.store import AudioStore
 from shortvox.errors import ConfigError
-from shortvox.frontend.fbank import HOP
+from shortvox.frontend.filterbank import HOP
 from shortvox.models.embedding import hear
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.training.batches import Batch, TrainingBatches, change_speed, speaker_names

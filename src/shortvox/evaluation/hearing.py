@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from shortvox.config import Need, Settings
 from shortvox.corpora.crop import Crop
-from shortvox.frontend.fbank import HOP
+from shortvox.frontend.filterbank import HOP
 from shortvox.models.segmented import Bring, crop_segments, embed_segmented, joined_embedding, mean_embedding
 from shortvox.registry import Registry
 

@@ -13,7 +13,7 @@ from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.crop import Crop, centre, whole
 from shortvox.corpora.store import AudioStore
 from shortvox.errors import ConfigError
-from shortvox.frontend.fbank import HOP
+from shortvox.frontend.filterbank import HOP
 from shortvox.registry import Registry
 
 FULL = "full"

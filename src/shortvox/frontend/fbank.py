@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import overload
+import math
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from shortvox.corpora.audio import SAMPLE_RATE
+from shortvox.frontend.filterbank import HOP, WINDOW, Edges, FilterBank, filter_bank, frame_count
 
-WINDOW = 400  # samples, 25 ms
-HOP = 160  # samples, 10 ms
+if TYPE_CHECKING:
+    from shortvox.frontend.frontend import FrontEndSettings
+
 FFT = 512
 PREEMPHASIS = 0.97
 LOW_HZ = 20.0
@@ -21,37 +24,15 @@ HALF = WINDOW // 2
 EDGE = (WINDOW - HOP) // 2  # samples by which the first window reaches before the file
 
 
-@overload
-def frame_count(samples: int) -> int: ...
+Window = Literal["povey", "hamming"]
 
 
-@overload
-def frame_count(samples: Tensor) -> Tensor: ...
+@filter_bank("kaldi")
+class Fbank(FilterBank):
+    """Waveform to log-mel energies, as Kaldi's `compute-fbank-feats --dither=0`.
 
-
-def frame_count(samples: int | Tensor) -> int | Tensor:
-    """Frames of a signal with snip-edges false: 16 000 samples give 100; less than half a hop still gives one."""
-    frames = (samples + HOP // 2) // HOP
-    return frames.clamp_min(1) if isinstance(frames, Tensor) else max(1, frames)
-
-
-def frame_bounds(start: int, samples: int, length: int) -> tuple[int, int]:
-    """First frame and one past the last of a signal of `length` samples for its piece from sample `start`.
-
-    As many frames as the piece has alone, `frame_count(samples)`, from the frame nearest to `start`: each lies at most
-    half a hop (5 ms) from the piece's own frame. At the end of the signal, where rounding up would pass its last frame,
-    all move one frame back. The whole signal gives all its frames.
-    """
-    count, total = frame_count(samples), frame_count(length)
-    first = min((start + HOP // 2) // HOP, total - count)
-    return first, first + count
-
-
-class Fbank(nn.Module):
-    """Waveform to log-mel energies, as Kaldi's `compute-fbank-feats --snip-edges=false --dither=0`.
-
-    25 ms Povey window, 10 ms hop, DC removal, pre-emphasis 0.97, 20 Hz to Nyquist, power spectrum, int16 scale.
-    Reference: Kaldi feature-fbank.cc, as reproduced by kaldi-native-fbank.
+    25 ms window, 10 ms hop, DC removal, pre-emphasis 0.97, 20 Hz to Nyquist, power spectrum. `scale` is what samples in
+    [-1, 1] are multiplied by. Reference: Kaldi feature-fbank.cc, as reproduced by kaldi-native-fbank.
 
     The power spectrum does not depend on where time zero is. With time zero at the centre of the (symmetric) window,
     the frame's even part meets only cosines and its odd part only sines: two small matrix products, faster than
@@ -62,26 +43,33 @@ class Fbank(nn.Module):
     sines: Tensor
     mel: Tensor
 
-    def __init__(self, *, bands: int = 80) -> None:
+    def __init__(
+        self, *, bands: int = 80, window: Window = "povey", edges: Edges = "mirror", scale: float = INT16_SCALE
+    ) -> None:
         super().__init__()
         self.bands = bands
-        cosines, sines = _windowed_fourier()
+        self.window = window
+        self.edges = edges
+        # The signal is at int16 scale, because a VAD's threshold is absolute; another scale is another floor and a
+        # constant in the logarithm.
+        self.floor = FLOOR * (INT16_SCALE / scale) ** 2
+        self.offset = 2 * math.log(INT16_SCALE / scale)
+        cosines, sines = _windowed_fourier(window)
         self.register_buffer("cosines", cosines, persistent=False)
         self.register_buffer("sines", sines, persistent=False)
         self.register_buffer("mel", _mel_bank(bands), persistent=False)
 
-    def forward(self, waveforms: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """(batch, samples) in [-1, 1], lengths (batch,) in samples -> (batch, frames, bands), frame counts.
+    @classmethod
+    def make(cls, settings: FrontEndSettings) -> Self:
+        return cls(bands=settings.bands, window=settings.window, edges=settings.edges, scale=settings.scale)
 
-        Without lengths every row is whole. Frames past a row's own count are meaningless; mask them.
-        """
-        signal, counts = whole_windows(waveforms, lengths)
-        return self.log_mel(signal), counts
+    def signal(self, waveforms: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        return whole_windows(waveforms, lengths, self.edges)
 
-    def log_mel(self, signal: Tensor) -> Tensor:
-        """The signal of `whole_windows` -> (batch, frames, bands)."""
-        # Povey's window is zero at its first sample, so pre-emphasis may run over the signal instead of the frame;
-        # removing the frame's mean m first is then the same as subtracting (1 - 0.97) m afterwards.
+    def log_mel(self, signal: Tensor, counts: Tensor | None = None) -> Tensor:
+        # Pre-emphasis runs over the signal instead of the frame, and removing the frame's mean m first is then the same
+        # as subtracting (1 - 0.97) m afterwards. A frame's first sample, which Kaldi takes for its own predecessor,
+        # matters only where the window is not zero there, as Povey's is.
         emphasised = signal.clone()
         emphasised[:, 1:] -= PREEMPHASIS * signal[:, :-1]
         mean = windows(signal).mean(dim=2, keepdim=True)
@@ -89,17 +77,23 @@ class Fbank(nn.Module):
         falling = emphasised[:, HALF:].unfold(1, HALF, HOP).flip(2)
         even = rising + falling - 2 * (1 - PREEMPHASIS) * mean
         odd = rising - falling
+        if self.window != "povey":
+            first = windows(signal)[:, :, 0] * (1 - PREEMPHASIS) - rising[:, :, 0]
+            even[:, :, 0] += first
+            odd[:, :, 0] += first
         power = torch.matmul(even, self.cosines).square_() + torch.matmul(odd, self.sines).square_()
-        return torch.matmul(power, self.mel).clamp_min(FLOOR).log()
+        energies = torch.matmul(power, self.mel).clamp_min(self.floor).log()
+        return energies - self.offset if self.offset else energies
 
 
-def whole_windows(waveforms: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+def whole_windows(waveforms: Tensor, lengths: Tensor | None, edges: Edges = "mirror") -> tuple[Tensor, Tensor | None]:
     """(batch, samples) in [-1, 1] -> the signal whose windows are the frames, and frame counts (None without lengths).
 
-    The signal is at int16 scale, and each row is mirrored at its own two ends, far enough for whole windows.
+    The signal is at int16 scale. Each row is mirrored at its own two ends, far enough for whole windows; with "snip",
+    only at its end, and none of its frames sees that unless it is shorter than a window.
     """
-    counts = None if lengths is None else frame_count(lengths)
-    return mirror_edges(waveforms * INT16_SCALE, lengths), counts
+    counts = None if lengths is None else frame_count(lengths, edges)
+    return mirror_edges(waveforms * INT16_SCALE, lengths, edges), counts
 
 
 def windows(signal: Tensor) -> Tensor:
@@ -118,14 +112,15 @@ def log_energy(signal: Tensor) -> Tensor:
     return energy.clamp_min(FLOOR).log()
 
 
-def mirror_edges(signal: Tensor, lengths: Tensor | None) -> Tensor:
+def mirror_edges(signal: Tensor, lengths: Tensor | None, edges: Edges = "mirror") -> Tensor:
     """Extend (batch, samples) by reflection at each row's own two ends, far enough for whole windows.
 
     Kaldi mirrors with the edge sample repeated, and mirrors again where the signal is shorter than the reach.
     """
     samples = signal.shape[1]
-    total = (frame_count(samples) - 1) * HOP + WINDOW
-    positions = torch.arange(-EDGE, total - EDGE, device=signal.device)
+    before = EDGE if edges == "mirror" else 0
+    total = (frame_count(samples, edges) - 1) * HOP + WINDOW
+    positions = torch.arange(-before, total - before, device=signal.device)
     if lengths is None:
         return signal.index_select(1, _mirrored(positions, samples))
     return signal.gather(1, _mirrored(positions, lengths.to(signal.device)[:, None]))
@@ -137,13 +132,14 @@ def _mirrored(positions: Tensor, samples: int | Tensor) -> Tensor:
     return torch.where(wrapped < samples, wrapped, 2 * samples - 1 - wrapped)
 
 
-def _windowed_fourier() -> tuple[Tensor, Tensor]:
-    """Two (HALF, FFT / 2 + 1) matrices: Povey window times cosine and sine about the window's centre."""
+def _windowed_fourier(window: Window) -> tuple[Tensor, Tensor]:
+    """Two (HALF, FFT / 2 + 1) matrices: the window times cosine and sine about its centre."""
     sample = np.arange(HALF)
-    window = (0.5 - 0.5 * np.cos(2 * np.pi * sample / (WINDOW - 1))) ** 0.85
+    turn = np.cos(2 * np.pi * sample / (WINDOW - 1))
+    taper = (0.5 - 0.5 * turn) ** 0.85 if window == "povey" else 0.54 - 0.46 * turn
     time = sample - (WINDOW - 1) / 2
     phase = 2 * np.pi / FFT * time[:, None] * np.arange(FFT // 2 + 1)
-    cosines, sines = window[:, None] * np.cos(phase), window[:, None] * np.sin(phase)
+    cosines, sines = taper[:, None] * np.cos(phase), taper[:, None] * np.sin(phase)
     return torch.from_numpy(cosines).float(), torch.from_numpy(sines).float()
 
 

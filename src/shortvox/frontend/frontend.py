@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from shortvox.config import Settings
+from shortvox.config import Need, Settings
+from shortvox.frontend import speechbrain as speechbrain
+from shortvox.frontend import voxceleb_trainer as voxceleb_trainer
 from shortvox.frontend.cmn import normaliser
-from shortvox.frontend.fbank import Fbank, whole_windows, windows
+from shortvox.frontend.fbank import INT16_SCALE, Window
+from shortvox.frontend.filterbank import Edges, filter_bank, frame_count
 from shortvox.frontend.masking import frame_mask, pack_left
 from shortvox.frontend.vad import detector
 
+Features = Literal["kaldi", "speechbrain", "voxceleb_trainer"]
 Cmn = Literal["utterance", "sliding", "none"]
 Vad = Literal["none", "sre16-v2", "sre16-v1"]
 
@@ -21,13 +26,36 @@ Vad = Literal["none", "sre16-v2", "sre16-v1"]
 class FrontEndSettings(Settings):
     """The whole front end of a model; pinned in its folder, so that a test hears what training heard."""
 
+    features: Features = Field("kaldi", description="whose filter bank")
     bands: int = Field(80, ge=8, le=256)
+    window: Window = "povey"
+    edges: Literal["mirror", "snip"] = Field("mirror", description="a frame for every hop, or whole windows only")
+    scale: float = Field(INT16_SCALE, gt=0, le=2**31, description="what samples in [-1, 1] are multiplied by")
     cmn: Cmn = "utterance"
     vad: Vad = "none"
+    needs_of_keys: ClassVar[Mapping[str, Need]] = {
+        key: Need("features=kaldi", lambda own: own.features == "kaldi") for key in ("window", "edges", "scale")
+    }
+
+    @model_validator(mode="after")
+    def _vad_knows_the_frames(self) -> FrontEndSettings:
+        if self.vad != "none" and self.features != "kaldi":
+            raise ValueError(f"vad: {self.vad} decides about Kaldi's frames; set features: kaldi, or vad: none")
+        return self
+
+    @property
+    def framing(self) -> Edges:
+        """Where frames lie, whosever they are."""
+        return self.edges if self.features == "kaldi" else "centre"
+
+    def identity(self) -> dict[str, Any]:
+        """What it is known by: as `model_dump`, without settings at their default that older models do not have."""
+        return self.model_dump(include={"bands", "cmn", "vad"}) | self.model_dump(exclude_defaults=True)
 
 
 class FrontEnd(nn.Module):
-    """(batch, samples) at 16 kHz in [-1, 1] -> (batch, frames, bands). 16 000 samples give 100 frames.
+    """(batch, samples) at 16 kHz in [-1, 1] -> (batch, frames, bands). 16 000 samples give 100 frames,
+    with `edges: snip` 98, with features that are not Kaldi's 101.
 
     The mean is normalised over all frames; then, with a VAD, the unvoiced ones are dropped (Kaldi's SRE16 recipe).
     """
@@ -35,7 +63,7 @@ class FrontEnd(nn.Module):
     def __init__(self, settings: FrontEndSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.fbank = Fbank(bands=settings.bands)
+        self.bank = filter_bank[settings.features].make(settings)
         self._normalise = normaliser[settings.cmn]
         self._detect = None if settings.vad == "none" else detector[settings.vad]
 
@@ -49,16 +77,16 @@ class FrontEnd(nn.Module):
         its frames, so that it still has an embedding; `voiced` tells which rows these are.
 
         `inside` (batch, 2), at least one frame each, bounds the frames [first, last) that are kept of each row
-        (`fbank.frame_bounds`). Windows, means and VAD decisions still come from the whole waveform; where nothing
+        (`filterbank.frame_bounds`). Windows, means and VAD decisions still come from the whole waveform; where nothing
         between the bounds is voiced, all frames between them are kept. With (n x batch, 2), each waveform gives n rows,
         side by side.
         """
         with torch.autocast(waveforms.device.type, enabled=False):
-            signal, counts = whole_windows(waveforms.float(), lengths)
-            features = self._normalise(self.fbank.log_mel(signal), counts)
+            signal, counts = self.bank.signal(waveforms.float(), lengths)
+            features = self._normalise(self.bank.log_mel(signal, counts), counts)
             if self._detect is None and inside is None:
                 return features, counts
-            own, voiced = self._decide(signal, counts, inside)
+            own, voiced = self._decide(signal, features.shape[1], counts, inside)
             if inside is not None:
                 features = _repeated(features, own)
             return pack_left(features, voiced | own & ~voiced.any(dim=1, keepdim=True))
@@ -71,14 +99,15 @@ class FrontEnd(nn.Module):
         voiced.
         """
         with torch.autocast(waveforms.device.type, enabled=False):
-            signal, counts = whole_windows(waveforms.float(), lengths)
-            return self._decide(signal, counts, inside)[1]
+            signal, counts = self.bank.signal(waveforms.float(), lengths)
+            return self._decide(signal, frame_count(waveforms.shape[1], self.bank.edges), counts, inside)[1]
 
-    def _decide(self, signal: Tensor, counts: Tensor | None, inside: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _decide(
+        self, signal: Tensor, frames: int, counts: Tensor | None, inside: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """Two masks (batch, frames): a row's own frames, between the bounds if given; and the voiced ones of these."""
-        batch, frames, _ = windows(signal).shape
         if counts is None:
-            own = torch.ones(batch, frames, dtype=torch.bool, device=signal.device)
+            own = torch.ones(signal.shape[0], frames, dtype=torch.bool, device=signal.device)
         else:
             own = frame_mask(counts, frames)
         if inside is not None:

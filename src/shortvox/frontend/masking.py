@@ -24,3 +24,23 @@ def pack_left(features: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
     order = torch.argsort(place, dim=1)[:, :frames]
     packed = features.gather(1, order[:, :, None].expand(-1, -1, features.shape[2]))
     return torch.where(frame_mask(counts, frames)[:, :, None], packed, 0.0), counts
+
+
+def reflected(frames: Tensor, lengths: Tensor | None, *, before: int, after: int) -> Tensor:
+    """(batch, frames, channels) continued at each row's own two ends by reflection, without repeating the edge.
+
+    (batch, before + frames + after, channels); what lies further past a row's end is reflected too. A row that is
+    shorter than the reach is reflected again and again, and one of a single frame repeated.
+    """
+    count = frames.shape[1]
+    positions = torch.arange(-before, count + after, device=frames.device)
+    if lengths is None:
+        return frames.index_select(1, _reflected(positions, torch.full((1,), count, device=frames.device)))
+    index = _reflected(positions, lengths.to(frames.device)[:, None])
+    return frames.gather(1, index[:, :, None].expand(-1, -1, frames.shape[2]))
+
+
+def _reflected(positions: Tensor, count: Tensor) -> Tensor:
+    last = count - 1
+    wrapped = positions % (2 * last).clamp_min(1)
+    return torch.minimum(wrapped, (2 * last - wrapped).clamp_min(0))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from shortvox.corpora.crop import Crop, enough_memory, of_similar_length, whole
 from shortvox.corpora.store import AudioStore
-from shortvox.frontend.fbank import frame_bounds
+from shortvox.frontend.filterbank import frame_bounds
 from shortvox.models.speaker_model import SpeakerModel
 
 Context = Literal["crop", "file"]
@@ -29,7 +29,7 @@ def embed_crops(
     """Unit-length embeddings (len(crops), dim), float32.
 
     With the context "crop" only samples inside a crop are read, so nothing can leak in. With "file" the front end hears
-    the whole utterance, and the frames of the crop (`fbank.frame_bounds`) are taken from it: windows at the crop's
+    the whole utterance, and the frames of the crop (`filterbank.frame_bounds`) are taken from it: windows at the crop's
     edges, mean normalisation and VAD then know what lies outside, as where features are made before files are cut.
 
     `transform` changes each waveform after it was read, in the context "file" keeping its length; `on_batch` hears how
@@ -100,7 +100,10 @@ def hear(
         padded[row, : len(waveform)] = torch.from_numpy(waveform)
     inside = None
     if context == "file":
-        bounds = [frame_bounds(crop.start, crop.samples, file.samples) for crop, file in zip(crops, heard, strict=True)]
+        edges = model.settings.frontend.framing
+        bounds = [
+            frame_bounds(crop.start, crop.samples, file.samples, edges) for crop, file in zip(crops, heard, strict=True)
+        ]
         inside = torch.tensor(bounds).to(device)
     own = None if bool((lengths == lengths[0]).all()) else lengths.to(device)
     return PaddedAudio(padded.to(device), own, inside)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from shortvox.corpora.crop import BATCH_SAMPLES, Crop, enough_memory
 from shortvox.corpora.store import AudioStore
-from shortvox.frontend.fbank import HOP
+from shortvox.frontend.filterbank import HOP
 from shortvox.models.backbone import Backbone
 from shortvox.models.embedding import Context, embed_crops, hear, within
 from shortvox.models.maps import Scales, join_segments

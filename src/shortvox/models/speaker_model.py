@@ -51,7 +51,7 @@ class SpeakerModel:
 
     def fingerprint(self, *, with_head: bool = False) -> str:
         """Hash of what decides an embedding, or `with_head` of all that a training starts from."""
-        digest = hashlib.sha256(json.dumps(self.settings.frontend.model_dump()).encode())
+        digest = hashlib.sha256(json.dumps(self.settings.frontend.identity()).encode())
         head_state = self.head.state_dict(prefix="head.") if with_head else {}
         digest.update("\n".join(self.speakers if with_head else ()).encode())
         for name, tensor in sorted({**self.backbone.state_dict(), **head_state}.items()):

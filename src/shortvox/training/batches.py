@@ -17,7 +17,7 @@ from shortvox.corpora.store import AudioStore
 from shortvox.errors import ShortvoxError
 from shortvox.frontend import channels as channels  # more kinds of augmentation
 from shortvox.frontend.augment import Augmenter
-from shortvox.frontend.fbank import HOP, frame_bounds
+from shortvox.frontend.filterbank import HOP, frame_bounds
 from shortvox.training.crops import FullUtterance, parse_crop
 from shortvox.training.samplers import sampler
 from shortvox.training.segging import Cut, Segmenter
@@ -237,7 +237,7 @@ class TrainingBatches(Dataset[Batch]):
         waveform = self.augmenter(waveform, position, rng)
 
         def inside(start: int, samples: int) -> tuple[int, int]:
-            return frame_bounds(start, samples, len(waveform))
+            return frame_bounds(start, samples, len(waveform), self.settings.model.frontend.framing)
 
         segments = None
         if cut is not None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.errors import ConfigError
-from shortvox.frontend.fbank import HOP
+from shortvox.frontend.filterbank import HOP
 
 LONGEST = 3600.0  # seconds
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from shortvox.frontend.fbank import HOP
+from shortvox.frontend.filterbank import frame_count
 from shortvox.frontend.specaugment import spec_augment
 from shortvox.heads import Head
 from shortvox.models.maps import Scales, join_segments
@@ -107,7 +107,7 @@ class Learner(nn.Module):
         if segments.cmn == "segment":
             return (*self.frontend(batch.segments.flatten(0, 1)), count)
         features, _ = self.frontend(batch.waveforms)
-        frames = batch.segments.shape[2] // HOP
+        frames = frame_count(batch.segments.shape[2], self.settings.model.frontend.framing)
         inside = batch.starts[:, :, None] + torch.arange(frames, device=features.device)
         rows = torch.arange(len(features), device=features.device)[:, None, None]
         return features[rows, inside].flatten(0, 1), None, count

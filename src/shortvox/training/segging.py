@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shortvox.errors import ConfigError
-from shortvox.frontend.fbank import HOP
+from shortvox.frontend.filterbank import HOP
 from shortvox.models.segments import segment_starts
 from shortvox.training.branches import SegmentSettings
 from shortvox.training.crops import parse_crop

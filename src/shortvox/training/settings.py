@@ -315,6 +315,7 @@ class TrainSettings(Settings):
             for key, field in TeacherSettings.model_fields.items():
                 if key in _NEWER and teacher[key] == field.default:
                     del teacher[key]
+        settings["model"]["frontend"] = self.model.frontend.identity()
         for part, key, usual in (("transfer", "statistics", "batch"), ("augment", "most", 1)):
             if settings[part][key] == usual:
                 del settings[part][key]
