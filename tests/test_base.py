@@ -20,7 +20,7 @@ LAB_ROOMS = frozenset(
     f"shortvox.{room}"
     for room in (
         *("frontend", "models", "heads", "training", "evaluation", "report", "studies", "export", "demo", "ranks"),
-        *(f"cli.{verb}" for verb in ("evaluate", "metrics", "models", "study", "train")),
+        *(f"cli.{verb}" for verb in ("calibrate", "evaluate", "metrics", "models", "study", "train")),
     )
 )
 
@@ -54,7 +54,7 @@ def test_the_lab_is_what_its_extra_installs() -> None:
     assert not extra & {re.split("[<>=]", needed)[0].lower() for needed in project["dependencies"]}
 
 
-@pytest.mark.parametrize("verb", ["train", "evaluate", "models", "metrics", "study", "demo"])
+@pytest.mark.parametrize("verb", ["train", "evaluate", "calibrate", "models", "metrics", "study", "demo"])
 def test_a_verb_of_the_lab_says_how_to_install_it(verb: str) -> None:
     ended = without_the_lab("from shortvox.cli import main; main()", verb, "--help")
     assert ended.returncode == 2

@@ -11,7 +11,7 @@ from graphs import DIM, of_features
 
 from shortvox.encoders.encoder import Encoder, check_itself, probe
 from shortvox.encoders.opening import open_encoder
-from shortvox.errors import EncoderError
+from shortvox.errors import EncoderError, ModelError
 from shortvox.models.folder import load_model
 
 
@@ -28,10 +28,15 @@ def test_a_model_folder_is_an_encoder(model_folder: Path) -> None:
     assert encoder.embed([]).shape == (0, encoder.dim)
 
 
-@pytest.mark.parametrize("spec", ["nowhere", ".", "model.pt"])
+@pytest.mark.parametrize("spec", ["nowhere", "model.pt", "python", "n" * 300])
 def test_what_is_no_encoder_is_told_what_there_is(spec: str) -> None:
     with pytest.raises(EncoderError, match=rf"^{spec}: no encoder; expected a model folder, .*\.onnx file, python:"):
         open_encoder(spec)
+
+
+def test_what_a_folder_lacks_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"not a whole model folder, .*config\.yaml, .* missing"):
+        open_encoder(tmp_path)
 
 
 def test_a_graph_is_run_without_torch(tmp_path: Path) -> None:

@@ -381,7 +381,7 @@ def test_each_way_of_scoring_has_a_calibration_of_its_own(
     assert len({variant, variant_of(TTA, cohort), variant_of(chosen, test_set.data)}) == 3
     assert variant_of(TTA, cohort) == variant_of(TTA, None)
     given = {"validation": test_set.data, "cohort": cohort}
-    fitted = calibrated(model, tmp_path, chosen, SETTINGS, **given)
+    fitted = calibrated(model, [tmp_path], chosen, SETTINGS, **given)
     assert [path.name for path in tmp_path.iterdir()] == [f"calibration-{variant}.json"]
     found = calibration_for(fitted, "full-short", "1", variant)
     assert found is not None
@@ -391,12 +391,12 @@ def test_each_way_of_scoring_has_a_calibration_of_its_own(
     assert calibration_for(fitted, "full-short", "1") is None  # not for scores made in another way
     assert calibration_for(replace(model, calibration=plain), "full-short", "1", variant) is None
     stamp = next(tmp_path.iterdir()).stat().st_mtime_ns
-    assert calibrated(model, tmp_path, chosen, SETTINGS, **given).calibration == fitted.calibration
+    assert calibrated(model, [tmp_path], chosen, SETTINGS, **given).calibration == fitted.calibration
     assert next(tmp_path.iterdir()).stat().st_mtime_ns == stamp
     longer = SETTINGS.model_copy(update={"lengths": ("full", "1", "1.2")})
-    again = calibrated(model, tmp_path, chosen, longer, **given)
+    again = calibrated(model, [tmp_path], chosen, longer, **given)
     assert set((again.calibration or {})["protocols"]["full-short"]) == {"full", "1", "1.2"}
-    assert calibrated(model, tmp_path / "none", TTA, SETTINGS).calibration is None
+    assert calibrated(model, [tmp_path / "none"], TTA, SETTINGS).calibration is None
 
 
 def test_systems_of_one_table_may_be_scored_differently(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +17,7 @@ from shortvox.cli.options import (
     Corpora,
     Device,
     Set,
+    Specs,
     audio_cache,
     command_line,
 )
@@ -25,18 +28,17 @@ from shortvox.corpora.stats import corpus_facts
 from shortvox.effect import idle, refuse_idle
 from shortvox.environment import environment
 from shortvox.errors import ConfigError, ModelError
-from shortvox.evaluation.calibrate import calibrated
+from shortvox.evaluation.calibrate import calibrated, home_of, kept_in
 from shortvox.evaluation.cohort import NO_COHORT, open_cohort, refuse_overlap
 from shortvox.evaluation.evaluate import System, on_its_own
 from shortvox.evaluation.evaluate import evaluate as evaluate_systems
+from shortvox.evaluation.listener import Listener, as_asked, facts_of, name_of, open_listener
 from shortvox.evaluation.protocols import parse_lengths
 from shortvox.evaluation.settings import ScoringSettings, TestSettings, of_all_pairs
 from shortvox.evaluation.testset import TestSet
 from shortvox.evaluation.triallist import only_tried, read_trials
 from shortvox.files import ensure_writable, write_json
 from shortvox.locks import one_writer
-from shortvox.models import parameter_count
-from shortvox.models.folder import load_model
 from shortvox.models.sidefiles import History, read_history
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.printing import show_json, show_table
@@ -47,7 +49,7 @@ from shortvox.training.distributed import chosen_device
 
 
 def evaluate(
-    model: Annotated[list[Path], typer.Option("--model", help="Model folder; several are compared in one table.")],
+    model: Specs,
     corpus: Corpora,
     out: Annotated[Path, typer.Option(help="Folder for results.json, report.html and cached embeddings.")],
     trials: Annotated[Path | None, typer.Option(help="VoxCeleb or Kaldi trial list; by default all pairs.")] = None,
@@ -60,6 +62,12 @@ def evaluate(
         typer.Option(help="Corpus of speakers for score normalisation and transforms; may be given several times."),
     ] = None,
     scores: Annotated[bool, typer.Option("--scores", help="Write the scores of all trials too, as Parquet.")] = False,
+    calibrations: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder where `calibrate` keeps those of many encoders; by default in the output.", show_default=False
+        ),
+    ] = None,
     by: Annotated[str | None, typer.Option(help="Split the figures by this manifest column of the test side.")] = None,
     set_: Set = None,
     device: Device = "auto",
@@ -73,9 +81,11 @@ def evaluate(
     refuse_idle(idle(settings) | (of_all_pairs(settings) if trials else {}), "evaluate")
     _check_cohort(settings, cohort)
     where = chosen_device(device)
-    loaded = {folder: load_model(folder).to(where) for folder in model}
-    histories = {folder: read_history(folder) for folder in model}
-    names = {folder: _unique(folder, model) for folder in model}
+    _refuse_twice(model)
+    listeners = [open_listener(spec, where) for spec in model]
+    for listener in listeners:
+        as_asked(listener, settings.scoring)  # before anything is decoded
+    histories = [_history(listener) for listener in listeners]
     ensure_writable(out)
     with one_writer(out):
         everything = load_corpora(corpus)
@@ -92,12 +102,13 @@ def evaluate(
         data = SpeechData.open(tested, audio)
         test = TestSet.make(data, settings, listed)
         others = open_cohort(cohort, settings.scoring.cohort.utterances, audio) if cohort else None
-        fitted = {
-            folder: calibrated(one, folder, settings.scoring, settings, cohort=others) for folder, one in loaded.items()
+        kept = calibrations or out / "calibrations"
+        fitted = [calibrated(one, _folders(one, kept), settings.scoring, settings, cohort=others) for one in listeners]
+        systems = {
+            name: _system(one, history)
+            for name, one, history in zip(_names(model, listeners), fitted, histories, strict=True)
         }
-        systems = {names[folder]: _system(one, histories[folder]) for folder, one in fitted.items()}
-        if settings.scoring != ScoringSettings() and any(one.calibration is None for one in fitted.values()):
-            note("no calibration was fitted for this way of scoring, so actDCF and Cllr are missing; a study fits one")
+        _note_uncalibrated(systems, settings.scoring)
         results: dict[str, Any] = {
             "title": f"Evaluation on {data.corpus.name}",
             "about": "",
@@ -138,28 +149,49 @@ def _check_cohort(settings: TestSettings, cohort: list[Path] | None) -> None:
         )
 
 
-def _unique(folder: Path, folders: list[Path]) -> str:
-    """The folder's name, or its whole path where two have the same name."""
-    names = [each.resolve().name for each in folders]
-    if len({each.resolve() for each in folders}) < len(folders):
-        raise ModelError("--model: the same folder was given twice")
-    name = folder.resolve().name
-    return name if names.count(name) == 1 else str(folder)
+def _refuse_twice(specs: list[str]) -> None:
+    places = [spec if spec.startswith("python:") else str(Path(spec).absolute()) for spec in specs]
+    if len({os.path.realpath(place) for place in places}) < len(specs):
+        raise ModelError("--model: the same encoder was given twice")
 
 
-def _system(model: SpeakerModel, history: History) -> System:
+def _names(specs: list[str], listeners: list[Listener]) -> list[str]:
+    """What each calls itself, or what the user named where two do so alike."""
+    names = [name_of(listener) or spec for spec, listener in zip(specs, listeners, strict=True)]
+    return [name if names.count(name) == 1 else spec for spec, name in zip(specs, names, strict=True)]
+
+
+def _folders(listener: Listener, calibrations: Path) -> list[Path]:
+    """Where a calibration may be: what somebody fitted for this use comes before what came with a model."""
+    home = home_of(listener)
+    return [kept_in(calibrations, listener), *([home] if home else [])]
+
+
+def _history(listener: Listener) -> History:
+    home = listener.folder if isinstance(listener, SpeakerModel) else None
+    return read_history(home) if home else History()
+
+
+def _note_uncalibrated(systems: Mapping[str, System], scoring: ScoringSettings) -> None:
+    lacking = [name for name, system in systems.items() if any(one.calibration is None for one in system.listeners)]
+    if lacking:
+        way = "for this way of scoring, so" if scoring != ScoringSettings() else f"for {', '.join(lacking)}:"
+        note(f"no calibration was fitted {way} actDCF and Cllr are missing; `shortvox calibrate` or a study fits one")
+
+
+def _system(listener: Listener, history: History) -> System:
     known = history.model_dump(mode="json")
     return System(
-        models=(model,),
+        listeners=(listener,),
         facts={
             "about": "",
+            **facts_of(listener),
             "total_steps": known["step"],
             "seconds_heard": known["seconds_heard"],
             "wall_seconds": known["wall_seconds"],
             "wrapped_files": known["wrapped"],
             "fewer_steps": False,
             "more_steps": False,
-            "parameters": parameter_count(model.backbone),
             "head_drift_degrees": None,
             "head_drift_seeds": None,
             "trained_on": [known["environment"]] if known["environment"] else [],

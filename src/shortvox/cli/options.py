@@ -10,6 +10,14 @@ from typing import Annotated
 import typer
 
 Corpora = Annotated[list[Path], typer.Option("--corpus", help="Corpus folder; may be given several times.")]
+Specs = Annotated[
+    list[str],
+    typer.Option(
+        "--model",
+        metavar="SPEC",
+        help="Model folder, exported folder, .onnx file or python:module:factory; may be given several times.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout and nothing else there.")]
 Set = Annotated[
     list[str] | None,

@@ -33,6 +33,10 @@ VERBS = {
         "evaluate:evaluate",
         "EER, minDCF and calibrated costs of models at every length of test speech, with intervals.",
     ),
+    "calibrate": (
+        "calibrate:calibrate",
+        "Fit and keep maps from scores to log likelihood ratios, for both protocols at every length.",
+    ),
     "embed": ("embed:embed", "Write the unit-length embedding of every utterance, whole, as .npz, .csv or .parquet."),
     "metrics": ("metrics:metrics", "EER, minDCF, actDCF, Cllr and minCllr of a score file, with 95 % intervals."),
     "models": ("models:models", "List the backbones with their parameters and embedding sizes."),

@@ -11,6 +11,7 @@ from shortvox.corpora.crop import of_similar_length
 from shortvox.encoders.batches import embedded, padded
 from shortvox.encoders.encoder import Encoder
 from shortvox.encoders.kind import Kind, kind
+from shortvox.files import is_folder
 
 SHORTEST = 160  # samples: one frame
 
@@ -46,10 +47,10 @@ def open_folder(spec: str) -> Encoder:
     )
 
 
-kind("folder")(
-    Kind(
-        takes=lambda spec: not spec.startswith("python:") and (Path(spec) / "config.yaml").is_file(),
-        open=open_folder,
-        told="a model folder",
-    )
-)
+def _takes(spec: str) -> bool:
+    """Any folder but one that `export` made: what is missing in it is then named."""
+    folder = Path(spec)
+    return is_folder(folder) and ((folder / "config.yaml").is_file() or not (folder / "model.onnx").exists())
+
+
+kind("folder")(Kind(_takes, open_folder, "a model folder"))

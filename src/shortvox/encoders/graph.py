@@ -19,6 +19,7 @@ from shortvox.encoders.session import load_session, run_session
 from shortvox.encoders.sidecar import PAGE, GraphSettings, graph_settings
 from shortvox.encoders.slots import Slots, find_slots
 from shortvox.errors import EncoderError
+from shortvox.files import is_folder
 
 GRAPH = "model.onnx"  # in a folder that `export` made
 TRIED = tuple(HOP * frames for frames in (1, 2, 3, 5, 10, 20, 50, 100))  # samples, for the shortest that is taken
@@ -30,7 +31,7 @@ def open_graph(spec: str) -> Encoder:
     Raises EncoderError for a faulty graph, and ConfigError for a faulty YAML file beside it.
     """
     given = Path(spec)
-    path = given / GRAPH if given.is_dir() else given
+    path = given / GRAPH if is_folder(given) else given
     beside = path.with_suffix(".yaml")
     file = read_onnx_file(path)
     session = load_session(path)
@@ -71,7 +72,7 @@ def open_graph(spec: str) -> Encoder:
 
 
 def _takes(spec: str) -> bool:
-    return not spec.startswith("python:") and (spec.endswith(".onnx") or (Path(spec) / GRAPH).is_file())
+    return not spec.startswith("python:") and (spec.endswith(".onnx") or is_folder(Path(spec)))
 
 
 kind("graph")(Kind(_takes, open_graph, "a folder that export made, an .onnx file"))

@@ -1,7 +1,8 @@
-"""Calibrations of a model: one affine map for every protocol and length, and one such set for every way of scoring."""
+"""Calibrations of a listener: an affine map for every protocol and length, and such a set for every way of scoring."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from shortvox.corpora.speech import SpeechData
+from shortvox.evaluation.listener import Listener, fingerprint_of
 from shortvox.evaluation.protocols import FULL, protocol
 from shortvox.evaluation.scorer import make_scorer
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
@@ -22,7 +24,7 @@ CALIBRATION_TRIALS = 20_000
 
 
 def calibrate(
-    model: SpeakerModel,
+    listener: Listener,
     data: SpeechData,
     settings: TestSettings,
     *,
@@ -39,7 +41,7 @@ def calibrate(
         update={"max_nontarget": CALIBRATION_TRIALS, "same_gender": False, "crop_seeds": 1, "band_limited": False}
     )
     test = TestSet.make(data, settings)
-    scorer = make_scorer(model, scoring, test, settings, cohort=cohort, cache=cache, protocols=tuple(protocol))
+    scorer = make_scorer(listener, scoring, test, settings, cohort=cohort, cache=cache, protocols=tuple(protocol))
     fitted: dict[str, dict[str, Any]] = {}
     for name in protocol:
         fitted[name] = {}
@@ -52,42 +54,57 @@ def calibrate(
     return {**content, "scoring": variant} if variant else content
 
 
+def home_of(listener: Listener) -> Path | None:
+    """The folder of a model of ours, which keeps its own calibrations; None for any other encoder."""
+    return listener.folder if isinstance(listener, SpeakerModel) else listener.home
+
+
+def kept_in(calibrations: Path, listener: Listener) -> Path:
+    """Where a folder of calibrations of many encoders has those of one."""
+    return calibrations / fingerprint_of(listener)
+
+
+def calibration_path(folder: Path, scoring: ScoringSettings, cohort: SpeechData | None) -> Path:
+    """The file of the calibration for one way of scoring."""
+    variant = variant_of(scoring, cohort)
+    return folder / (f"calibration-{variant}.json" if variant else "calibration.json")
+
+
 def calibrated(
-    model: SpeakerModel,
-    folder: Path,
+    listener: Listener,
+    folders: Sequence[Path],
     scoring: ScoringSettings,
     settings: TestSettings,
     *,
     validation: SpeechData | None = None,
     cohort: SpeechData | None = None,
     cache: Path | None = None,
-) -> SpeakerModel:
-    """The model in `folder` with the calibration for one way of scoring.
+) -> Listener:
+    """The listener with the calibration for one way of scoring.
 
-    It is read from the folder; where it is missing, or the test has got protocols or lengths since, it is fitted on the
-    `validation` speakers and kept there. Without these, the model is as it is in the folder.
+    It is read from the first of the folders that has it; where none has, or the test has got protocols or lengths
+    since, it is fitted on the `validation` speakers and kept in the first. Without these, what was read is all.
     """
-    variant = variant_of(scoring, cohort)
-    path = folder / (f"calibration-{variant}.json" if variant else "calibration.json")
-    found = read_calibration(path)
+    paths = [calibration_path(folder, scoring, cohort) for folder in folders]
+    found = next((content for path in paths if (content := read_calibration(path)) is not None), None)
     fitted = (found or {}).get("protocols", {})
     wanted = set(settings.names())
     if validation is not None and not all(wanted <= set(fitted.get(name, ())) for name in settings.protocols):
-        found = calibrate(model, validation, settings, scoring=scoring, cohort=cohort, cache=cache)
+        found = calibrate(listener, validation, settings, scoring=scoring, cohort=cohort, cache=cache)
         found["protocols"] = {
             **fitted,
             **{name: {**fitted.get(name, {}), **lengths} for name, lengths in found["protocols"].items()},
         }
-        write_json(path, found)
-    return replace(model, calibration=found)
+        write_json(paths[0], found)
+    return replace(listener, calibration=found)
 
 
-def calibration_for(model: SpeakerModel, protocol_name: str, length: str, variant: str = "") -> Calibration | None:
-    """The model's calibration for the protocol at the nearest length it was fitted for.
+def calibration_for(listener: Listener, protocol_name: str, length: str, variant: str = "") -> Calibration | None:
+    """The listener's calibration for the protocol at the nearest length it was fitted for.
 
     None without any, and where it was fitted for another way of scoring than `variant`.
     """
-    content = model.calibration or {}
+    content = listener.calibration or {}
     fitted = content.get("protocols", {}).get(protocol_name)
     if not fitted or content.get("scoring", "") != variant:
         return None

@@ -14,7 +14,9 @@ from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.crop import Crop
 from shortvox.corpora.store import AudioStore
+from shortvox.encoders.crops import embed_crops as by_encoder
 from shortvox.evaluation.hearing import WHOLE, Hearing
+from shortvox.evaluation.listener import Listener, fingerprint_of
 from shortvox.models.embedding import Context, embed_crops
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.models.vectors import read_vectors, write_vectors
@@ -62,7 +64,7 @@ class Embeddings:
 
 
 def embed(
-    model: SpeakerModel,
+    listener: Listener,
     corpus: Corpus,
     store: AudioStore,
     crops: Iterable[Crop],
@@ -73,24 +75,31 @@ def embed(
     cache: Path | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> Embeddings:
-    """Embeddings of all different `crops`, by the embedder of `hearing`; from `cache` when computed before."""
+    """Embeddings of all different `crops`, by the embedder of `hearing`; from `cache` when computed before.
+
+    `as_asked` has seen to it that an encoder which is no model is not asked for an embedder or a context.
+    """
     distinct = sorted(set(crops))
-    path = None if cache is None else cache / f"{_key(model, corpus, distinct, changed, hearing, context)}.safetensors"
+    key = _key(listener, corpus, distinct, changed, hearing, context)
+    path = None if cache is None else cache / f"{key}.safetensors"
     if path is not None and (found := read_vectors(path)) is not None:
         return Embeddings(distinct, found)
     transform = None if changed == "none" else change[changed]
-    embedder = hearing.embedder or embed_crops
-    vectors = embedder(model, store, distinct, transform=transform, on_batch=on_batch, context=context)
+    if isinstance(listener, SpeakerModel):
+        embedder = hearing.embedder or embed_crops
+        vectors = embedder(listener, store, distinct, transform=transform, on_batch=on_batch, context=context)
+    else:
+        vectors = by_encoder(listener, store, distinct, transform=transform, on_batch=on_batch)
     if path is not None:
         write_vectors(path, vectors)
     return Embeddings(distinct, vectors)
 
 
 def _key(
-    model: SpeakerModel, corpus: Corpus, crops: list[Crop], changed: str, hearing: Hearing, context: Context
+    listener: Listener, corpus: Corpus, crops: list[Crop], changed: str, hearing: Hearing, context: Context
 ) -> str:
     ids = [(corpus.utterances[position].id, start, samples) for position, start, samples in crops]
-    parts = [model.fingerprint(), corpus.fingerprint(), changed, ids]
+    parts = [fingerprint_of(listener), corpus.fingerprint(), changed, ids]
     if (hearing.name, context) != (WHOLE.name, "crop"):
         parts += [hearing.name, context]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

@@ -16,12 +16,12 @@ from shortvox.evaluation.bootstrap import DRAWS, enough_draws, over_what
 from shortvox.evaluation.calibrate import calibration_for, variant_of
 from shortvox.evaluation.cohort import refuse_overlap
 from shortvox.evaluation.durations import DurationGrid, ScoreSet, TrialSetup, by_column, compared, duration_grid
+from shortvox.evaluation.listener import Listener
 from shortvox.evaluation.protocols import FULL, Protocol, SideCrops, protocol
 from shortvox.evaluation.scorefile import ScoreTable, write_scores
 from shortvox.evaluation.scorer import Scorer, make_scorer
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
-from shortvox.models.speaker_model import SpeakerModel
 from shortvox.progress import progress_bar
 
 Scores = dict[str, dict[str, ScoreSet]]  # [protocol][length]
@@ -29,12 +29,12 @@ Scores = dict[str, dict[str, ScoreSet]]  # [protocol][length]
 
 @dataclass(frozen=True)
 class System:
-    """One row of a table: a model for each training seed, what is known of their training, and how they are scored.
+    """One row of a table: a listener for each training seed, what is known of their training, and how they are scored.
 
     Without a `scoring` of its own, a system has that of the test.
     """
 
-    models: tuple[SpeakerModel, ...]
+    listeners: tuple[Listener, ...]
     seeds: tuple[int, ...] = (0,)
     facts: Mapping[str, Any] = field(default_factory=dict)
     scoring: ScoringSettings | None = None
@@ -92,9 +92,9 @@ def _scores_of(
     variant = variant_of(scoring, cohort)
     parts: list[dict[tuple[str, str], _SeedScores]] = []
     facts: dict[str, dict[str, Any]] = {}
-    for number, model in enumerate(system.models, start=1):
-        title = f"Embedding {name}" + (f", {number} of {len(system.models)}" if len(system.models) > 1 else "")
-        scorer = make_scorer(model, scoring, test, settings, cohort=cohort, cache=cache, title=title)
+    for number, listener in enumerate(system.listeners, start=1):
+        title = f"Embedding {name}" + (f", {number} of {len(system.listeners)}" if len(system.listeners) > 1 else "")
+        scorer = make_scorer(listener, scoring, test, settings, cohort=cohort, cache=cache, title=title)
         facts = facts or {
             how: {"scoring": scorer.facts(), "voiceless": _voiceless(scorer, protocol[how])}
             for how in settings.protocols
@@ -109,7 +109,7 @@ def _scores_of(
     result: Scores = {how: {} for how in settings.protocols}
     for how, length in parts[0]:
         seeds = [part[how, length] for part in parts]
-        fitted = [calibration_for(model, how, length, variant) for model in system.models]
+        fitted = [calibration_for(one, how, length, variant) for one in system.listeners]
         known = tuple(one for one in fitted if one is not None)
         limited = [one.band_limited for one in seeds if one.band_limited is not None]
         result[how][length] = ScoreSet(

@@ -1,9 +1,9 @@
-"""One model and one way of scoring: from the crops of a test to the scores of its trials."""
+"""One listener and one way of scoring: from the crops of a test to the scores of its trials."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ from shortvox.errors import ConfigError
 from shortvox.evaluation.cohort import NO_COHORT, Cohort
 from shortvox.evaluation.embeddings import Embeddings, embed
 from shortvox.evaluation.hearing import Hearing, hearing
+from shortvox.evaluation.listener import Listener, as_asked
 from shortvox.evaluation.protocols import FULL, Protocol, SideCrops
 from shortvox.evaluation.repeating import RepeatingStore
-from shortvox.evaluation.settings import FrontEndChanges, ScoringSettings, TestSettings
+from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
-from shortvox.frontend.frontend import FrontEnd
 from shortvox.models.embedding import voiceless
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.progress import progress_bar
@@ -35,11 +35,11 @@ _HEARD = {"full": "", "own": " cut as long as their side", "other": " cut as lon
 class Scorer:
     """All embeddings that a test needs, and how two utterances become a score.
 
-    `model` has the front end that the scoring asks for. `vectors` holds the test's embeddings by change of the audio,
-    `speakers` the cohort's (speakers, dim) by the length that its utterances were cut to; both are transformed already.
+    `listener` has the front end that the scoring asks for. `vectors` holds the test's embeddings by change of the
+    audio, `speakers` the cohort's (speakers, dim) by the length that its utterances were cut to; both are transformed.
     """
 
-    model: SpeakerModel
+    listener: Listener
     scoring: ScoringSettings
     test: TestSet
     settings: TestSettings
@@ -85,8 +85,8 @@ class Scorer:
         return normalise.apply(raw, against[0], against[1], trials)
 
     def voiceless(self, how: Protocol, length: str) -> dict[str, int] | None:
-        """How much of what is heard of the cropped sides has no voiced frame; None without a VAD."""
-        if self.model.settings.frontend.vad == "none":
+        """How much of what is heard of the cropped sides has no voiced frame; None without a VAD of ours."""
+        if not isinstance(self.listener, SpeakerModel) or self.listener.settings.frontend.vad == "none":
             return None
         trials = self.test.trials
         crops = {cut.test[position] for cut in self.cuts(how, length) for position in trials.test}
@@ -94,7 +94,7 @@ class Scorer:
             crops |= {cut.enrol[position] for cut in self.cuts(how, length) for position in trials.enrol}
         heard = self.hearing.heard(crops)
         store = heard_store(self.test.data, self.scoring)
-        found = voiceless(self.model, store, sorted(heard), context=self.scoring.context)
+        found = voiceless(self.listener, store, sorted(heard), context=self.scoring.context)
         return {"crops": len(heard), "voiceless": int(found.sum())}
 
     def _cohort_lengths(self, how: Protocol, length: str) -> tuple[str, str]:
@@ -157,7 +157,7 @@ class Needs:
 
 
 def make_scorer(
-    model: SpeakerModel,
+    listener: Listener,
     scoring: ScoringSettings,
     test: TestSet,
     settings: TestSettings,
@@ -170,21 +170,21 @@ def make_scorer(
     """Embed the crops of a test, and of the cohort where the scoring needs one, reading from `cache` what it has.
 
     `protocols` are the settings' own by default; with a `title` there is a progress bar. Raises ConfigError without a
-    cohort where one is needed.
+    cohort where one is needed, and where the scoring asks an encoder for what only a model folder can do.
     """
     if scoring.needs_cohort and cohort is None:
         raise ConfigError(NO_COHORT)
     members = Cohort.of(cohort, scoring.cohort.utterances) if scoring.needs_cohort and cohort else None
     hear = hearing[scoring.embedding.name](scoring.embedding)
     needs = Needs.of(scoring, hear, test, settings, protocols or settings.protocols, members)
-    listener = with_front_end(model, scoring.frontend)
+    hearer = as_asked(listener, scoring)
     with progress_bar(transient=True, shown=title is not None) as bar:
         task = bar.add_task(title or "", total=needs.total(), note="")
 
         def embedded(data: SpeechData, crops: list[Crop], changed: str = "none") -> Embeddings:
             store = heard_store(data, scoring)
             return embed(
-                listener,
+                hearer,
                 data.corpus,
                 store,
                 crops,
@@ -201,25 +201,13 @@ def make_scorer(
             if needs.pieces[changed]:
                 vectors[changed] = vectors[changed].beside(embedded(test.data, needs.pieces[changed], changed))
         if members is None:
-            return Scorer(listener, scoring, test, settings, hear, vectors, {}, None)
+            return Scorer(hearer, scoring, test, settings, hear, vectors, {}, None)
         of_cohort = {length: embedded(members.data, crops).of(crops) for length, crops in needs.cohort.items()}
     change = fit_chain(scoring.transforms, of_cohort[FULL])
     speakers = {length: members.means(change(found)) for length, found in of_cohort.items()}
     changed_vectors = {changed: found.mapped(change) for changed, found in vectors.items()}
-    return Scorer(listener, scoring, test, settings, hear, changed_vectors, speakers, members)
+    return Scorer(hearer, scoring, test, settings, hear, changed_vectors, speakers, members)
 
 
 def heard_store(data: SpeechData, scoring: ScoringSettings) -> AudioStore:
     return RepeatingStore(data.store) if scoring.short_files == "repeat" else data.store
-
-
-def with_front_end(model: SpeakerModel, changes: FrontEndChanges) -> SpeakerModel:
-    """The model hearing through a front end that differs in what `changes` names."""
-    named = changes.model_dump(exclude_none=True)
-    if not named:
-        return model
-    frontend = model.settings.frontend.model_copy(update=named)
-    device = next(model.backbone.parameters()).device
-    return replace(
-        model, settings=model.settings.model_copy(update={"frontend": frontend}), frontend=FrontEnd(frontend).to(device)
-    )

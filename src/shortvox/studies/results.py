@@ -49,7 +49,7 @@ def study_results(
         fitted = tuple(
             calibrated(
                 models[trained, seed],
-                folders[trained, seed],
+                [folders[trained, seed]],
                 scoring,
                 study.settings.test,
                 validation=data.validation,
