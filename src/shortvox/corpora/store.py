@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -106,7 +107,13 @@ class PackedStore:
         return self._samples[first : first + samples].astype(np.float32) * self._units[position]
 
     def name(self, position: int) -> str:
-        return str(_read_index(self.path)["ids"][position])
+        return str(self._ids[position])
+
+    @cached_property
+    def _ids(self) -> list[str]:
+        """Read when somebody asks, and not sent to worker processes, which never do."""
+        ids: list[str] = _read_index(self.path)["ids"]
+        return ids
 
 
 def pack(corpus: Corpus, cache: Path) -> Path:

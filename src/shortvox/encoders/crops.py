@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -29,6 +29,8 @@ def embed_crops(
     EncoderError, naming the utterance, for a crop that is shorter than the encoder takes, and what `Encoder.embed`
     raises.
     """
+    if encoder.kept is not None:
+        return _looked_up(encoder, encoder.kept, store, crops, transform is not None)
     refuse_short(encoder, store, crops)
     result = np.empty((len(crops), encoder.dim), dtype=np.float32)
     for places in of_similar_length([crop.samples for crop in crops]):
@@ -57,6 +59,26 @@ def embed_whole(
             start, held = place, 0
         held += crop.samples
     yield embed_crops(encoder, store, crops[start:], on_batch=on_batch)
+
+
+def _looked_up(
+    encoder: Encoder, kept: Mapping[str, np.ndarray], store: AudioStore, crops: Sequence[Crop], changed: bool
+) -> np.ndarray:
+    """Embeddings that were kept; raises EncoderError for one of a part of an utterance, and for one that is missing."""
+    for crop in crops:
+        if changed or crop != whole(store, crop.position):
+            raise EncoderError(
+                f"{encoder.source}: holds embeddings of whole utterances only; test with --lengths full, or name "
+                "the encoder that made them"
+            )
+    names = [store.name(crop.position) for crop in crops]
+    missing = [name for name in names if name not in kept]
+    if missing:
+        raise EncoderError(
+            f"{encoder.source}: no embedding of utterance '{missing[0]}' ({len(missing)} of {len(names)} are missing); "
+            "embed the same --corpus folders again"
+        )
+    return np.stack([kept[name] for name in names])
 
 
 def refuse_short(encoder: Encoder, store: AudioStore, crops: Sequence[Crop]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ class Encoder:
     `run` does the work: float32 waveforms, each of its own length, to (n, dim) of any length. `source` is what the user
     named, and what errors name. `fingerprint` identifies what decides an embedding. `shortest` is the fewest samples at
     16 kHz that give an embedding. `home` is the folder of a model that may keep files of its own beside it, as its
-    calibration; None for what shortvox did not make. `remedy` says what to do about unsound embeddings.
+    calibration; None for what shortvox did not make. `kept` has the embeddings (dim,) of whole utterances by id, where
+    they were made before and nothing can be heard any more. `remedy` says what to do about unsound embeddings.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Encoder:
     run: Run
     home: Path | None = None
     calibration: dict[str, Any] | None = None
+    kept: Mapping[str, np.ndarray] | None = None
     remedy: str = "use another encoder"
 
     def embed(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:

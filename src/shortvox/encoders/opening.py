@@ -8,6 +8,7 @@ from shortvox.encoders import folder as folder  # one line for each file of kind
 
 from shortvox.encoders import graph as graph  # isort: skip
 from shortvox.encoders import factory as factory  # isort: skip
+from shortvox.encoders import kept as kept  # isort: skip
 from shortvox.encoders.encoder import Encoder
 from shortvox.encoders.kind import kind
 from shortvox.errors import EncoderError
@@ -24,8 +25,8 @@ def kind_of(spec: str | Path) -> str:
 def open_encoder(spec: str | Path) -> Encoder:
     """The encoder that a specification names, once it has checked itself.
 
-    A model folder of shortvox (needs torch), a folder that `export` made, an .onnx file of any speaker encoder, or
-    `python:package.module:factory`. Raises EncoderError, in one line with the file and the remedy, for anything else,
-    and ModelError for a faulty model folder.
+    A model folder of shortvox (needs torch), a folder that `export` made, an .onnx file of any speaker encoder,
+    `python:package.module:factory`, or a .npz file that `embed` wrote. Raises EncoderError, in one line with the file
+    and the remedy, for anything else, and ModelError for a faulty model folder.
     """
     return kind[kind_of(spec)].open(str(spec))
