@@ -138,3 +138,12 @@ def test_a_registry_names_each_once() -> None:
         things("one")(Settings)
     with pytest.raises(ConfigError, match="unknown thing 'none'"):
         things["none"]
+
+
+def test_a_mapping_changes_the_keys_that_it_names() -> None:
+    values = {"optimiser": {"lr": 1.0, "clip": 5.0}, "segments": None, "teachers": {"long": {"model": "m"}}}
+    changes = {"optimiser": {"lr": 2.0}, "segments": {"length": "1s"}, "teachers": {}}
+    changed = override_all(values, changes)
+    assert changed == {"optimiser": {"lr": 2.0, "clip": 5.0}, "segments": {"length": "1s"}, "teachers": {}}
+    assert values["optimiser"] == {"lr": 1.0, "clip": 5.0}
+    assert override_all({"train.lr": 1}, {"set": {"a": 1}}) == {"train.lr": 1, "set": {"a": 1}}

@@ -123,9 +123,15 @@ def write_yaml(values: Mapping[str, Any]) -> str:
 
 
 def override(values: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """A copy of nested `values` with dotted `key` set; where keys are dotted already, as one more of them."""
+    """A copy of nested `values` with dotted `key` set; where keys are dotted already, as one more of them.
+
+    A mapping changes the keys that it names and leaves their neighbours; an empty one leaves nothing.
+    """
     head, _, rest = key.partition(".")
     copy = dict(values)
+    if isinstance(value, Mapping) and value and isinstance(copy.get(key), Mapping):
+        copy[key] = override_all(copy[key], value)
+        return copy
     if not rest or (head not in copy and any("." in known for known in copy)):
         copy[key] = value
         return copy

@@ -7,7 +7,7 @@ import pytest
 from shortvox.corpora.manifest import write_manifest
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import ScoreError
-from shortvox.evaluation.speakersfile import read_speakers
+from shortvox.evaluation.speakersfile import read_utt2spk
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from shortvox.evaluation.speakersfile import read_speakers
 def test_speaker_files(tmp_path: Path, text: str) -> None:
     path = tmp_path / "speakers"
     path.write_text(text, newline="")
-    assert read_speakers(path) == {"u1": "s1", "u2": "s2"}
+    assert read_utt2spk(path) == {"u1": "s1", "u2": "s2"}
 
 
 def test_cells_of_a_manifest_may_hold_anything(tmp_path: Path) -> None:
@@ -36,13 +36,13 @@ def test_cells_of_a_manifest_may_hold_anything(tmp_path: Path) -> None:
         for number, person in enumerate(people)
     ]
     write_manifest(tmp_path, utterances)
-    assert read_speakers(tmp_path / "manifest.csv") == {each.id: each.speaker for each in utterances}
+    assert read_utt2spk(tmp_path / "manifest.csv") == {each.id: each.speaker for each in utterances}
 
 
 def test_a_comma_in_a_name_of_utt2spk_is_part_of_it(tmp_path: Path) -> None:
     path = tmp_path / "utt2spk"
     path.write_text("u1 s1,x\nu2 s1\nu3 s\u00a02\n")
-    assert read_speakers(path) == {"u1": "s1,x", "u2": "s1", "u3": "s\u00a02"}
+    assert read_utt2spk(path) == {"u1": "s1,x", "u2": "s1", "u3": "s\u00a02"}
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_malformed_speaker_files(tmp_path: Path, text: str, message: str) -> Non
     path = tmp_path / "speakers"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(ScoreError, match=message) as caught:
-        read_speakers(path)
+        read_utt2spk(path)
     assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
     with pytest.raises(ScoreError, match="nowhere"):
-        read_speakers(tmp_path / "nowhere")
+        read_utt2spk(tmp_path / "nowhere")

@@ -12,7 +12,7 @@ from shortvox.cli.options import AsJson
 from shortvox.errors import ScoreError
 from shortvox.evaluation.bootstrap import DRAWS, MOST_DRAWS
 from shortvox.evaluation.scorefile import ScoreTable, read_scores
-from shortvox.evaluation.speakersfile import read_speakers
+from shortvox.evaluation.speakersfile import read_utt2spk
 from shortvox.evaluation.summary import score_figures
 from shortvox.printing import plain, show_json, show_table
 from shortvox.progress import note
@@ -30,7 +30,7 @@ def metrics(
 ) -> None:
     """EER, minDCF, actDCF, Cllr and minCllr of a score file, with 95 % intervals."""
     table = read_scores(scores)
-    owners = None if speakers is None else read_speakers(speakers)
+    owners = None if speakers is None else read_utt2spk(speakers)
     try:
         figures = score_figures(table, owners, speakers_from=str(speakers), draws=draws, seed=seed)
     except ScoreError as error:

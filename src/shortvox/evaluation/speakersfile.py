@@ -14,7 +14,7 @@ EXPECTED = "utterance and speaker in each row, as in Kaldi's utt2spk or a corpus
 NAMES = ("utterance", "speaker")
 
 
-def read_speakers(path: Path) -> dict[str, str]:
+def read_utt2spk(path: Path) -> dict[str, str]:
     """Speaker of each utterance id: two columns, or a table whose header names `utterance` and `speaker`.
 
     With a header, cells stand apart by commas or tabs as in CSV, quotes included; without one, by tabs or white

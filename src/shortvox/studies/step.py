@@ -21,6 +21,7 @@ from shortvox.evaluation.scorer import make_scorer
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.files import write_json
 from shortvox.memory import tune_allocator
+from shortvox.quiet import keep_stderr
 from shortvox.studies.data import DataSource
 from shortvox.studies.training import train_and_calibrate
 from shortvox.training.folder import training_folder
@@ -103,6 +104,7 @@ def run_step(step: Step, messages: Queue[tuple[str, int, Any]]) -> None:
     """Body of a worker process. Puts (name, steps done, status), and last (name, -1, how it ended)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and asks each worker to stop
     tune_allocator()
+    keep_stderr()
     parent = os.getppid()
     name = f"{step.system}#{step.seed}"
 
