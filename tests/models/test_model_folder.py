@@ -44,6 +44,19 @@ def refusal(folder: Path) -> str:
     return message
 
 
+def test_a_model_without_a_head_is_a_model(tmp_path: Path) -> None:
+    encoder = SpeakerModel.fresh(ModelSettings(backbone="ecapa-64", head=None), ()).eval()
+    save_model(tmp_path / "encoder", encoder, card="# an encoder\n")
+    loaded = load_model(tmp_path / "encoder")
+    assert loaded.settings.head is None
+    assert loaded.speakers == ()
+    assert loaded.fingerprint(with_head=True) == encoder.fingerprint(with_head=True)
+    waveform = torch.randn(1, 4000)
+    assert torch.equal(loaded.embed(waveform), encoder.embed(waveform))
+    (tmp_path / "encoder" / "speakers.txt").write_text("anna\n")
+    assert "there is none" in refusal(tmp_path / "encoder")
+
+
 def test_round_trip(model: SpeakerModel, folder: Path, data: SpeechData) -> None:
     torch.manual_seed(11)
     expected = torch.rand(1)

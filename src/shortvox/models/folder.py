@@ -62,6 +62,8 @@ def load_model(folder: Path) -> SpeakerModel:
         )
     settings = parse(ModelFile, values, f"{folder}/config.yaml").model
     speakers = read_names(folder / "speakers.txt")
+    if speakers and settings.head is None:
+        raise ModelError(f"{folder}/speakers.txt: names rows of a head, and config.yaml says that there is none")
     generator_state = torch.get_rng_state()
     model = SpeakerModel.fresh(settings, speakers)
     torch.set_rng_state(generator_state)
@@ -91,13 +93,23 @@ def _read_weights(path: Path, model: SpeakerModel) -> dict[str, Tensor]:
 def write_card(model: SpeakerModel, *, trained_on: str, steps: int, epochs: float, seconds: float) -> str:
     """`card.md`: what the model is, for the person who finds the folder."""
     return (
-        f"# {model.settings.backbone} speaker model\n\n"
-        f"- backbone: {model.settings.backbone}, {parameter_count(model.backbone):,} parameters, "
-        f"{model.backbone.dim}-dimensional embeddings\n"
-        f"- head: {model.settings.head.name}, {len(model.speakers)} rows (speakers.txt)\n"
-        f"- front end: {model.settings.frontend.bands} log-mel bands, CMN {model.settings.frontend.cmn}, "
-        f"VAD {model.settings.frontend.vad}, 16 kHz\n"
+        f"{describe(model)}"
         f"- trained on: {trained_on}\n"
         f"- steps: {steps} ({epochs:g} epochs); seconds of speech heard: {seconds:,.0f}\n"
         f"- trained with: {in_words(environment())}\n"
+    )
+
+
+def describe(model: SpeakerModel) -> str:
+    """The first lines of a card: title, backbone, head, front end."""
+    frontend, head = model.settings.frontend, model.settings.head
+    bank = "log-mel bands" if frontend.features == "kaldi" else f"bands as {frontend.features} has them"
+    changed = [f"{key} {getattr(frontend, key)}" for key in ("window", "edges", "scale") if key in frontend.identity()]
+    return (
+        f"# {model.settings.backbone} speaker model\n\n"
+        f"- backbone: {model.settings.backbone}, {parameter_count(model.backbone):,} parameters, "
+        f"{model.backbone.dim}-dimensional embeddings\n"
+        f"- head: {'none' if head is None else f'{head.name}, {len(model.speakers)} rows (speakers.txt)'}\n"
+        f"- front end: {', '.join([f'{frontend.bands} {bank}', *changed])}, CMN {frontend.cmn}, "
+        f"VAD {frontend.vad}, 16 kHz\n"
     )

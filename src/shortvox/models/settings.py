@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from shortvox.config import Settings
 from shortvox.errors import ModelError
@@ -15,7 +15,7 @@ class ModelSettings(Settings):
     """Everything that makes a model but its weights."""
 
     backbone: str = "ecapa-128"
-    head: HeadSettings = HeadSettings()
+    head: HeadSettings | None = Field(HeadSettings(), description="null: an encoder alone")
     frontend: FrontEndSettings = FrontEndSettings()
 
     @field_validator("backbone")
@@ -26,8 +26,9 @@ class ModelSettings(Settings):
 
     @field_validator("head")
     @classmethod
-    def _known_head(cls, settings: HeadSettings) -> HeadSettings:
-        head[settings.name]
+    def _known_head(cls, settings: HeadSettings | None) -> HeadSettings | None:
+        if settings is not None:
+            head[settings.name]
         return settings
 
     def check(self, network: Backbone | None = None) -> None:

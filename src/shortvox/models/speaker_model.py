@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from shortvox.errors import ModelError
 from shortvox.frontend.frontend import FrontEnd
-from shortvox.heads import Head, head
+from shortvox.heads import Head, NoHead, head
 from shortvox.models import Backbone, backbone
 from shortvox.models.settings import ModelSettings
 
@@ -39,7 +39,9 @@ class SpeakerModel:
         """A model with random weights (torch's global generator)."""
         network = backbone[settings.backbone]()
         settings.check(network)
-        classifier = head[settings.head.name].make(settings.head, dim=network.dim, speakers=len(speakers))
+        classifier: Head = NoHead(dim=network.dim, speakers=0)
+        if settings.head is not None:
+            classifier = head[settings.head.name].make(settings.head, dim=network.dim, speakers=len(speakers))
         return cls(settings, FrontEnd(settings.frontend), network, classifier, speakers)
 
     def modules(self) -> dict[str, nn.Module]:

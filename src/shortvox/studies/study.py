@@ -302,6 +302,8 @@ class Study:
 
 
 def _same_model(where: str, own: ModelSettings, start: str, before: ModelSettings) -> None:
+    assert own.head is not None  # the settings of a training see to it
+    assert before.head is not None
     for part, mine, its in (
         ("backbone", own.backbone, before.backbone),
         ("frontend", own.frontend, before.frontend),

@@ -171,6 +171,8 @@ class TrainSettings(Settings):
 
     @model_validator(mode="after")
     def _fits_its_head(self) -> TrainSettings:
+        if self.model.head is None:
+            raise ValueError("model.head: null has no loss to learn from; name a head, as {name: aam}")
         name = self.model.head.name
         if self.sampler == "balanced" and isinstance(parse_crop(self.crop), FullUtterance):
             raise ValueError(

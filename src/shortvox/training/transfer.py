@@ -25,7 +25,8 @@ def transfer(
 
     Rows of W are matched by name; rows of absent speakers stay as negatives unless `how.absent` drops them. A training
     speaker without a row is refused, or gets the unit mean of `centroids(source, names)` at the rows' mean length;
-    `how.rows` may ask for that in every training speaker's row. The margin goes on where that of `source` ended.
+    `how.rows` may ask for that in every training speaker's row. The margin goes on where that of `source` ended. A
+    `source` without a head gets a new one, with random rows unless centroids are asked for.
 
     Raises ModelError when the backbones, heads or front ends differ or a row is missing.
     """
@@ -35,10 +36,12 @@ def transfer(
                 f"--init: the model has {part} {getattr(source.settings, part)}, the training asks for "
                 f"{getattr(settings, part)}; set model.{part} to the model's own"
             )
-    if settings.head.name != source.settings.head.name:
-        raise ModelError(
-            f"--init: the model's head is {source.settings.head.name}, the training asks for {settings.head.name}"
-        )
+    has, asked = source.settings.head, settings.head
+    assert asked is not None  # the settings of a training see to it
+    if has is not None and has.name != asked.name:
+        raise ModelError(f"--init: the model's head is {has.name}, the training asks for {asked.name}")
+    if has is None and how.head == "frozen" and (how.rows, how.missing) == ("model", "refuse"):
+        raise ModelError("--init: the model has no head to freeze; set transfer.rows=centroids")
     known = set(source.speakers)
     missing = [name for name in names if name not in known]
     if missing and source.head.rows and how.missing == "refuse":
@@ -52,16 +55,18 @@ def transfer(
     model.backbone.load_state_dict(source.backbone.state_dict())
     row = {name: index for index, name in enumerate(source.speakers)}
     positions = torch.tensor([row[name] for name in kept], dtype=torch.long)
-    state = dict(source.head.state_dict())
-    for name in source.head.rows:
-        state[name] = _with_rows(state[name].cpu()[positions], len(missing))
-    model.head.load_state_dict(state)
-    model.head.go_on_from(source.head)
-    computed = [*names] if how.rows == "centroids" else missing
-    if computed and source.head.rows:
+    if has is not None:
+        state = dict(source.head.state_dict())
+        for name in source.head.rows:
+            state[name] = _with_rows(state[name].cpu()[positions], len(missing))
+        model.head.load_state_dict(state)
+        model.head.go_on_from(source.head)
+    computed = [*names] if how.rows == "centroids" else missing if how.missing == "centroid" else []
+    if computed and model.head.rows:
         if centroids is None:
             raise ModelError("transfer: rows computed from speech need the training corpus")
-        place_rows(model, computed, source.head.scale_rows(normalize(centroids(source, computed))))
+        old = source if has is not None else model
+        place_rows(model, computed, old.head.scale_rows(normalize(centroids(source, computed))))
     return model
 
 
