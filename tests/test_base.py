@@ -19,7 +19,19 @@ ROOT = Path(__file__).parents[1]
 LAB_ROOMS = frozenset(
     f"shortvox.{room}"
     for room in (
-        *("frontend", "models", "heads", "training", "evaluation", "report", "studies", "export", "demo", "ranks"),
+        *(
+            "frontend",
+            "models",
+            "heads",
+            "training",
+            "evaluation",
+            "report",
+            "studies",
+            "export",
+            "demo",
+            "device",
+            "ranks",
+        ),
         *(f"cli.{verb}" for verb in ("calibrate", "evaluate", "metrics", "models", "study", "train")),
     )
 )

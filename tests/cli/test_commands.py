@@ -245,6 +245,8 @@ def test_embed(model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: Captu
     assert table["utterance"].to_pylist() == [utterance.id for utterance in corpus.utterances]
     assert table["speaker"].to_pylist() == [utterance.speaker for utterance in corpus.utterances]
     np.testing.assert_allclose(np.linalg.norm(table["embedding"].to_pylist(), axis=1), 1, atol=1e-5)
+    command = ("embed", "--model", model_folder, "--corpus", corpus.root, "--out", out)
+    assert "none of auto, cpu, cuda" in mistake(capsys, *command, "--device", "gpu")
 
 
 def test_embed_without_a_cache(

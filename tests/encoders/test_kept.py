@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ from shortvox.corpora.speech import SpeechData
 from shortvox.encoders.crops import embed_crops
 from shortvox.encoders.opening import open_encoder
 from shortvox.errors import EncoderError
+
+Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +96,24 @@ def test_an_utterance_that_is_missing_is_named(kept: Path, data: SpeechData, tmp
     crops = [whole(data.store, position) for position in (2, 3)]
     with pytest.raises(EncoderError, match=r"no embedding of utterance 'v0-2' \(2 of 2 are missing\)"):
         embed_crops(open_encoder(path), data.store, crops)
+
+
+def test_a_test_of_whole_utterances_gives_the_same(kept: Path, corpus: Corpus, tmp_path: Path, capsys: Capture) -> None:
+    """With the cache of embeddings that its encoder has left in the output: the file itself is what counts."""
+    other = tmp_path / "other.npz"
+    other.write_bytes(kept.read_bytes())
+    changed(embedding=lambda vectors: np.roll(vectors, 1, axis=0))(other)
+
+    def eer(spec: Path) -> float:
+        given = f"--corpus {corpus.root} --out {tmp_path}/out --lengths full --set draws=100".split()
+        capsys.readouterr()
+        assert run(["evaluate", "--model", str(spec), *given, "--protocol", "full-short", "--json"]) == 0
+        (system,) = json.loads(capsys.readouterr().out)["systems"].values()
+        return float(system["lengths"]["full"]["eer"])
+
+    by_encoder = eer(kept.with_name("small.onnx"))
+    assert eer(kept) == by_encoder
+    assert eer(other) != by_encoder
+    command = ["evaluate", "--model", str(kept), "--corpus", str(corpus.root), "--out", str(tmp_path / "o")]
+    assert run([*command, "--lengths", "full,1"]) == 2
+    assert "whole utterances only; test with --lengths full" in capsys.readouterr().err

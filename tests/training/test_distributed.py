@@ -10,8 +10,9 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from shortvox.device import chosen_device
 from shortvox.errors import ConfigError
-from shortvox.training.distributed import chosen_device, leads, placement
+from shortvox.training.distributed import leads, placement
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from shortvox.cli.options import AsJson, Corpora, Device, OwnCache, Set, Specs, 
 from shortvox.config import override_all, parse, parse_assignments
 from shortvox.corpora.corpus import load_corpora
 from shortvox.corpora.speech import SpeechData
+from shortvox.device import chosen_device
 from shortvox.effect import idle, refuse_idle
 from shortvox.errors import ConfigError
 from shortvox.evaluation.calibrate import calibrate as fit
@@ -24,7 +25,6 @@ from shortvox.files import ensure_writable, write_json
 from shortvox.locks import one_writer
 from shortvox.printing import show_json, show_table
 from shortvox.progress import note
-from shortvox.training.distributed import chosen_device
 
 
 def calibrate(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shortvox.cli.options import AsJson, OwnCache, audio_cache
+from shortvox.cli.options import AsJson, Device, OwnCache, audio_cache
 from shortvox.corpora.corpus import load_corpora, of_recordings
 from shortvox.corpora.speech import SpeechData
 from shortvox.encoders.crops import embed_whole
@@ -29,6 +29,7 @@ def embed(
     corpus: Annotated[
         list[Path] | None, typer.Option("--corpus", help="Corpus folder; may be given several times.")
     ] = None,
+    device: Device = "auto",
     cache: OwnCache = None,
     as_json: AsJson = False,
 ) -> None:
@@ -36,7 +37,7 @@ def embed(
     if bool(corpus) == bool(recordings):
         raise ConfigError("embed: give recordings or --corpus DIR, one of the two")
     check_name(out)
-    encoder = open_encoder(model)
+    encoder = open_encoder(model, device)
     ensure_writable(out.absolute().parent)
     with one_writer(out):
         spoken = load_corpora(corpus) if corpus else of_recordings(recordings or [])

@@ -25,6 +25,7 @@ from shortvox.config import nearest_name, override_all, parse, parse_assignments
 from shortvox.corpora.corpus import load_corpora
 from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.stats import corpus_facts
+from shortvox.device import chosen_device
 from shortvox.effect import idle, refuse_idle
 from shortvox.environment import environment
 from shortvox.errors import ConfigError, ModelError
@@ -45,7 +46,6 @@ from shortvox.printing import show_json, show_table
 from shortvox.progress import note
 from shortvox.report.render import write_report
 from shortvox.report.terminal import results_table
-from shortvox.training.distributed import chosen_device
 
 
 def evaluate(

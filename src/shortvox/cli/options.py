@@ -25,7 +25,7 @@ Set = Annotated[
         "--set", metavar="KEY=VALUE", help="Change a setting by its dotted key, as optimiser.lr=0.01; may be repeated."
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option(help="Where model folders are run: auto, cpu, cuda or cuda:N.")]
 OwnCache = Annotated[
     Path | None, typer.Option("--cache", help="Folder for decoded audio; by default recordings are read as they are.")
 ]

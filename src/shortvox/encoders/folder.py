@@ -16,19 +16,23 @@ from shortvox.files import is_folder
 SHORTEST = 160  # samples: one frame
 
 
-def open_folder(spec: str) -> Encoder:
-    """The model in a folder, on the CPU. Raises ModelError for a faulty one."""
+def open_folder(spec: str, device: str = "cpu") -> Encoder:
+    """The model in a folder, on `auto`, `cpu`, `cuda` or `cuda:N`. Raises ModelError for a faulty one, ConfigError for
+    a device that is not there.
+    """
     import torch
 
+    from shortvox.device import chosen_device
     from shortvox.models.folder import load_model
 
-    model = load_model(Path(spec))
+    where = chosen_device(device)
+    model = load_model(Path(spec)).to(where)
 
     def feed(waveforms: list[np.ndarray]) -> np.ndarray:
         taken, lengths = padded(waveforms)
-        own = None if (lengths == lengths[0]).all() else torch.from_numpy(lengths)
+        own = None if (lengths == lengths[0]).all() else torch.from_numpy(lengths).to(where)
         with torch.inference_mode():
-            return model.require_unit_length(model.embed(torch.from_numpy(taken), own).numpy())
+            return model.require_unit_length(model.embed(torch.from_numpy(taken).to(where), own).cpu().numpy())
 
     def run(waveforms: Sequence[np.ndarray]) -> np.ndarray:
         return embedded(waveforms, of_similar_length([len(one) for one in waveforms]), feed)

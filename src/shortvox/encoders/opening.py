@@ -22,11 +22,13 @@ def kind_of(spec: str | Path) -> str:
     raise EncoderError(f"{spec}: no encoder; expected {', '.join(kind[name].told for name in kind)}")
 
 
-def open_encoder(spec: str | Path) -> Encoder:
+def open_encoder(spec: str | Path, device: str = "cpu") -> Encoder:
     """The encoder that a specification names, once it has checked itself.
 
     A model folder of shortvox (needs torch), a folder that `export` made, an .onnx file of any speaker encoder,
     `python:package.module:factory`, or a .npz file that `embed` wrote. Raises EncoderError, in one line with the file
-    and the remedy, for anything else, and ModelError for a faulty model folder.
+    and the remedy, for anything else, and ModelError for a faulty model folder. `device` (`auto`, `cpu`, `cuda`,
+    `cuda:N`) is where a model folder is run; the others choose for themselves.
     """
-    return kind[kind_of(spec)].open(str(spec))
+    name = kind_of(spec)
+    return folder.open_folder(str(spec), device) if name == "folder" else kind[name].open(str(spec))

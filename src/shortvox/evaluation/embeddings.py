@@ -15,6 +15,7 @@ from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.crop import Crop
 from shortvox.corpora.store import AudioStore
 from shortvox.encoders.crops import embed_crops as by_encoder
+from shortvox.encoders.encoder import Encoder
 from shortvox.evaluation.hearing import WHOLE, Hearing
 from shortvox.evaluation.listener import Listener, fingerprint_of
 from shortvox.models.embedding import Context, embed_crops
@@ -80,6 +81,8 @@ def embed(
     `as_asked` has seen to it that an encoder which is no model is not asked for an embedder or a context.
     """
     distinct = sorted(set(crops))
+    if isinstance(listener, Encoder) and listener.kept is not None:
+        cache = None  # which may hold what the encoder that made them gave
     key = _key(listener, corpus, distinct, changed, hearing, context)
     path = None if cache is None else cache / f"{key}.safetensors"
     if path is not None and (found := read_vectors(path)) is not None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from shortvox import __version__
 from shortvox.corpora.stats import corpus_facts
+from shortvox.device import chosen_device
 from shortvox.environment import environment
 from shortvox.evaluation.calibrate import calibrated
 from shortvox.evaluation.evaluate import System, evaluate
@@ -22,7 +23,6 @@ from shortvox.models.speaker_model import SpeakerModel
 from shortvox.studies.data import StudyData
 from shortvox.studies.step import Step
 from shortvox.studies.study import Study
-from shortvox.training.distributed import chosen_device
 
 
 def study_results(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from shortvox.corpora.speech import SpeechData
+from shortvox.device import chosen_device
 from shortvox.evaluation.calibrate import calibrate
 from shortvox.evaluation.settings import TestSettings
 from shortvox.evaluation.validation import Validator
 from shortvox.files import write_json
 from shortvox.models.folder import load_model
 from shortvox.models.speaker_model import SpeakerModel
-from shortvox.training.distributed import chosen_device, leads
+from shortvox.training.distributed import leads
 from shortvox.training.settings import TrainSettings
 from shortvox.training.trainer import OnStep, train
 

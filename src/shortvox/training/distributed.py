@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +11,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from shortvox.device import TORCHRUN, chosen_device, process_number
 from shortvox.errors import ConfigError
-
-_REMEDY = "torchrun sets it: start with torchrun, or unset it"
 
 
 @dataclass(frozen=True)
@@ -61,18 +58,11 @@ def leads() -> bool:
 
 def _rank_and_ranks() -> tuple[int, int]:
     """This process's number among those that torchrun started, and how many there are; (0, 1) without torchrun."""
-    ranks = _number("WORLD_SIZE", 1, least=1)
-    rank = _number("RANK", 0, least=0)
+    ranks = process_number("WORLD_SIZE", 1, least=1)
+    rank = process_number("RANK", 0, least=0)
     if rank >= ranks:
-        raise ConfigError(f"RANK: {rank}, but WORLD_SIZE is {ranks}; {_REMEDY}")
+        raise ConfigError(f"RANK: {rank}, but WORLD_SIZE is {ranks}; {TORCHRUN}")
     return rank, ranks
-
-
-def _number(name: str, otherwise: int, *, least: int) -> int:
-    text = os.environ.get(name, "").strip() or str(otherwise)
-    if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or int(text) < least:
-        raise ConfigError(f"{name}: {text!r} in the environment is no number of processes; {_REMEDY}")
-    return int(text)
 
 
 @contextmanager
@@ -94,33 +84,9 @@ def placement(device: str) -> Iterator[Placement]:
         else:
             dist.init_process_group("gloo")
     except ValueError as error:  # MASTER_ADDR and the like are missing
-        raise ConfigError(f"WORLD_SIZE: {ranks}, but the processes cannot meet ({error}); {_REMEDY}") from None
+        raise ConfigError(f"WORLD_SIZE: {ranks}, but the processes cannot meet ({error}); {TORCHRUN}") from None
     try:
         yield Placement(chosen, dist.get_rank(), dist.get_world_size())
         dist.barrier()  # no rank takes the group apart while another still needs it
     finally:
         dist.destroy_process_group()
-
-
-def chosen_device(name: str) -> torch.device:
-    """`auto`, `cpu`, `cuda` or `cuda:N` as a device; raises ConfigError where there is no such thing.
-
-    `cuda` is the GPU that torchrun's LOCAL_RANK numbers, or the first.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cpu":
-        return torch.device("cpu")
-    if not re.fullmatch(r"cuda(:\d+)?", name):
-        raise ConfigError(f"device: '{name}' is none of auto, cpu, cuda, cuda:N")
-    if not torch.cuda.is_available():
-        raise ConfigError("device: cuda asked for, but torch sees no GPU; set device=cpu")
-    index = int(name.partition(":")[2] or _number("LOCAL_RANK", 0, least=0))
-    if index >= torch.cuda.device_count():
-        raise ConfigError(
-            f"device: there is no GPU {index}, torch sees {torch.cuda.device_count()} (counted from 0); "
-            "choose another device, or start fewer processes"
-        )
-    device = torch.device("cuda", index)
-    torch.cuda.set_device(device)
-    return device
