@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shortvox.models.backbone import Backbone, backbone
-from shortvox.models.layers import BatchNorm, TimeDelay, limit_gradient, masked, mean_and_sd
+from shortvox.models.layers import BatchNorm, TimeDelay, limit_gradient, masked, mean_and_sd, own_frames
 from shortvox.models.maps import Maps, Scales
 from shortvox.models.planes import PlaneConv, Shortcut, shortened
 
@@ -16,11 +16,6 @@ DILATIONS = (1, 2, 2)
 SEGMENT = 100  # frames at half rate, 2 s
 VARIANCE_FLOOR = 1e-10  # the published networks have none: only the gradient needs one
 SD_OF_ONE = 1e-2  # of a single frame
-
-
-def own_frames(frames: Tensor, lengths: Tensor | None) -> Tensor:
-    """How many frames of each row are its own, (batch,)."""
-    return torch.full(frames.shape[:1], frames.shape[1], device=frames.device) if lengths is None else lengths
 
 
 class ResidualBlock(nn.Module):
@@ -152,9 +147,8 @@ class CamPlusPlus(Backbone):
 
     def pool(self, scales: Scales) -> Tensor:
         ((frames, lengths),) = scales
-        mean, sd = mean_and_sd(frames, lengths, floor=VARIANCE_FLOOR)
-        counts = own_frames(frames, lengths)[:, None]
-        sd = torch.where(counts > 1, sd * (counts / (counts - 1).clamp_min(1)).sqrt(), SD_OF_ONE)
+        mean, sd = mean_and_sd(frames, lengths, floor=VARIANCE_FLOOR, sample=True)
+        sd = torch.where(own_frames(frames, lengths)[:, None] > 1, sd, SD_OF_ONE)
         return self.norm(self.embedding(torch.cat([mean, sd], dim=1))).float()
 
     def embedding_norm(self) -> BatchNorm:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shortvox.frontend.masking import frame_mask
+from shortvox.frontend.masking import frame_mask, reflected
 from shortvox.ranks import rank_count, sum_over_ranks
 
 VARIANCE_FLOOR = 1e-4
@@ -26,6 +26,11 @@ def masked(frames: Tensor, lengths: Tensor | None) -> Tensor:
     return torch.where(own.reshape(own.shape + (1,) * (frames.dim() - 2)), frames, 0.0)
 
 
+def own_frames(frames: Tensor, lengths: Tensor | None) -> Tensor:
+    """How many frames of each row are its own, (batch,)."""
+    return torch.full(frames.shape[:1], frames.shape[1], device=frames.device) if lengths is None else lengths
+
+
 def masked_mean(frames: Tensor, lengths: Tensor | None) -> Tensor:
     """(batch, frames, …) -> (batch, …), over each row's own frames."""
     if lengths is None:
@@ -35,17 +40,26 @@ def masked_mean(frames: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def mean_and_sd(
-    frames: Tensor, lengths: Tensor | None, weights: Tensor | None = None, *, floor: float = VARIANCE_FLOOR
+    frames: Tensor,
+    lengths: Tensor | None,
+    weights: Tensor | None = None,
+    *,
+    floor: float = VARIANCE_FLOOR,
+    sample: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Weighted mean and population standard deviation over time, each (batch, channels), in float32.
 
     `weights` (batch, frames, channels) sum to one over time; None weighs each own frame alike. The variance has a
-    `floor`, so that one frame gives 0.01 and the gradient stays finite.
+    `floor`, so that one frame gives 0.01 and the gradient stays finite. The deviation of a `sample` has one frame less
+    in the denominator.
     """
     frames = frames.float()
     if weights is None:
         mean = masked_mean(frames, lengths)
         square = masked_mean((frames - mean[:, None]).square(), lengths)
+        if sample:
+            counts = own_frames(frames, lengths)[:, None]
+            square = square * (counts / (counts - 1).clamp_min(1))
     else:
         weights = weights.float()
         mean = (weights * frames).sum(dim=1)
@@ -53,12 +67,15 @@ def mean_and_sd(
     return mean, square.clamp_min(floor).sqrt()
 
 
-def instance_norm(frames: Tensor, lengths: Tensor | None) -> Tensor:
+def instance_norm(frames: Tensor, lengths: Tensor | None, *, eps: float = 0.0) -> Tensor:
     """(batch, frames, channels) with mean 0 and sd 1 over each row's own frames; one frame becomes zeros.
 
-    Ulyanov et al., 2016, without learnt scale. Padding is left as it falls.
+    Ulyanov et al., 2016, without learnt scale. Padding is left as it falls. The variance has a floor, or `eps` added.
     """
-    mean, sd = mean_and_sd(frames, lengths)
+    frames = frames.float()
+    mean = masked_mean(frames, lengths)
+    variance = masked_mean((frames - mean[:, None]).square(), lengths)
+    sd = (variance + eps if eps else variance.clamp_min(VARIANCE_FLOOR)).sqrt()
     return (frames - mean[:, None]) / sd[:, None]
 
 
@@ -74,15 +91,24 @@ def limit_gradient(frames: Tensor) -> Tensor:
 
 
 class TimeDelay(nn.Module):
-    """Convolution over time, with zeros outside the utterance.
+    """Convolution over time: outside the utterance are zeros, or its `reflect`ion.
 
     (batch, frames, in) -> (batch, ceil(frames / stride), out).
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, width: int = 1, dilation: int = 1, stride: int = 1, bias: bool = True
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        width: int = 1,
+        dilation: int = 1,
+        stride: int = 1,
+        bias: bool = True,
+        reflect: bool = False,
     ) -> None:
         super().__init__()
+        self.reflect = reflect
         self.width = width
         self.dilation = dilation
         self.stride = stride
@@ -92,7 +118,10 @@ class TimeDelay(nn.Module):
         if self.width == 1:
             return self.linear(frames[:, :: self.stride])
         reach = self.dilation * (self.width // 2)
-        padded = functional.pad(masked(frames, lengths), (0, 0, reach, reach))
+        if self.reflect:
+            padded = reflected(frames, lengths, before=reach, after=reach)
+        else:
+            padded = functional.pad(masked(frames, lengths), (0, 0, reach, reach))
         count = frames.shape[1]
         shifts = [padded[:, step : step + count : self.stride] for step in range(0, 2 * reach + 1, self.dilation)]
         return self.linear(torch.cat(shifts, dim=2))

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shortvox.models.backbone import Backbone, backbone
-from shortvox.models.layers import BatchNorm, SqueezeExcitation, instance_norm
+from shortvox.models.layers import VARIANCE_FLOOR, BatchNorm, SqueezeExcitation, instance_norm
 from shortvox.models.maps import Scales
 from shortvox.models.planes import PlaneConv, ResidualStages, Shortcut, shortened
 from shortvox.models.pooling import AttentiveStatistics
@@ -40,25 +40,36 @@ class SeResNet(Backbone):
 
     `width` channels after the stem. The instance norm, over time, takes the place of mean normalisation, so the front
     end needs none (`frontend.cmn: none`). The published layout ends with the linear layer; the batch norm after it is
-    ours, so that every backbone has one for `transfer.freeze_norm`.
+    ours, so that every backbone has one for `transfer.freeze_norm`. `floor` is that of the pooled variance, and `eps`
+    what the instance norm adds to a variance instead of having a floor.
     """
 
     normalises = True
 
-    def __init__(self, *, width: int, bands: int = 64, dim: int = 512, attention: int = 128) -> None:
+    def __init__(
+        self,
+        *,
+        width: int,
+        bands: int = 64,
+        dim: int = 512,
+        attention: int = 128,
+        floor: float = VARIANCE_FLOOR,
+        eps: float = 0.0,
+    ) -> None:
         super().__init__()
+        self.eps = eps
         self.bands = bands
         self.dim = dim
         self.stem = PlaneConv(1, width, bias=True)
         self.stem_norm = BatchNorm(width)
         self.stages = ResidualStages(width, SeBlock)
         channels = ResidualStages.channels(width, bands)[-1]
-        self.pooling = AttentiveStatistics(channels, attention=attention, context=False)
+        self.pooling = AttentiveStatistics(channels, attention=attention, context=False, floor=floor)
         self.embedding = nn.Linear(2 * channels, dim)
         self.norm = BatchNorm(dim)
 
     def trunk(self, features: Tensor, lengths: Tensor | None = None) -> Scales:
-        planes = self.stem(instance_norm(features, lengths)[..., None], lengths)
+        planes = self.stem(instance_norm(features, lengths, eps=self.eps)[..., None], lengths)
         planes = self.stem_norm(functional.relu(planes), lengths)
         return self.stages(planes, lengths)[-1:]
 
@@ -74,6 +85,12 @@ class SeResNet(Backbone):
 def se_resnet34() -> SeResNet:
     """SE-ResNet34, width 32, 8.03 M parameters ("H / ASP" of Kwon et al., 2021)."""
     return SeResNet(width=32)
+
+
+@backbone("se-resnet34-voxceleb-trainer")
+def se_resnet34_voxceleb_trainer() -> SeResNet:
+    """SE-ResNet34 with the floors of voxceleb_trainer's ResNetSE34V2, for its checkpoints."""
+    return SeResNet(width=32, floor=1e-5, eps=1e-5)
 
 
 @backbone("se-resnet34-16")
