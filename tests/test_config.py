@@ -7,7 +7,7 @@ import pytest
 from shortvox.config import Settings, override_all, parse, parse_assignments, read_yaml, write_yaml
 from shortvox.errors import ConfigError
 from shortvox.registry import Registry
-from shortvox.studies.study import StudySettings, SystemSettings
+from shortvox.studies.settings import StudySettings, SystemSettings
 from shortvox.training.settings import TrainSettings
 
 

@@ -14,6 +14,7 @@ import yaml
 from typer.main import get_command
 
 from shortvox.cli.verbs import Verb, app
+from shortvox.encoders.sidecar import GraphSettings
 from shortvox.evaluation.settings import TestSettings
 from shortvox.studies.catalogue import list_studies
 from shortvox.training.branches import SegmentSettings, TeacherSettings
@@ -112,6 +113,24 @@ def test_test_settings_have_their_defaults() -> None:
     documented = section(ROOT / "docs/evaluation.md", "## Settings")
     actual = leaves(TestSettings())
     assert documented == {key: actual[key] for key in actual if key not in ("protocols", "lengths")}
+
+
+def test_what_can_be_said_beside_a_graph_is_documented() -> None:
+    text = (ROOT / "docs/your-own-encoder.md").read_text(encoding="utf-8")
+    table = text.split("| key | default | meaning |")[1].split("\n\n")[0]
+    found: dict[str, str] = {}
+    for keys, defaults in re.findall(r"^\|([^|]+)\|([^|]*)\|", table, re.MULTILINE)[1:]:
+        found |= zip(words_of(keys), words_of(defaults), strict=True)
+    fields = GraphSettings.model_fields
+    assert set(found) == set(fields)
+    assert {key: yaml.safe_load(default) for key, default in found.items() if default} == {
+        key: field.default for key, field in fields.items() if not field.is_required() and field.default is not None
+    }
+
+
+def words_of(cell: str) -> list[str]:
+    """What is printed as code in a cell of a table; one empty word where nothing is."""
+    return re.findall(r"`([^`]+)`", cell) or [""]
 
 
 def test_the_example_backbone_works(tmp_path: Path) -> None:

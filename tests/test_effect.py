@@ -13,7 +13,8 @@ from shortvox.effect import idle, refuse_idle
 from shortvox.encoders.sidecar import GraphSettings
 from shortvox.errors import ConfigError
 from shortvox.evaluation.settings import TestSettings
-from shortvox.studies.study import Study, StudySettings
+from shortvox.studies.settings import StudySettings
+from shortvox.studies.study import Study
 from shortvox.training.settings import TrainSettings
 from test_settings import every_class
 

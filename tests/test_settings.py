@@ -15,7 +15,7 @@ import shortvox
 from shortvox.config import Settings, parse
 from shortvox.errors import ConfigError
 from shortvox.evaluation.settings import TestSettings
-from shortvox.studies.study import StudySettings
+from shortvox.studies.settings import StudySettings
 from shortvox.training.settings import TrainSettings
 
 # Numbers that something else bounds, with what it says of one beyond.

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 
 from shortvox.encoders.encoder import probe
 from shortvox.encoders.opening import open_encoder
@@ -132,6 +135,39 @@ def test_a_callable_or_an_object_with_embed_is_an_encoder(name: str, capsys: pyt
         expected = spectrum(sound)
         np.testing.assert_allclose(vector, expected / np.linalg.norm(expected), atol=1e-6)
     assert capsys.readouterr().out == ""  # stdout is for results
+
+
+class _Resemblyzer(ModuleType):
+    class VoiceEncoder:
+        def __init__(self, device: str) -> None:
+            assert device == "cpu"
+
+        def embed_utterance(self, waveform: np.ndarray) -> np.ndarray:
+            return np.abs(np.fft.rfft(waveform, 30))
+
+
+class _SpeechBrain(ModuleType):
+    class EncoderClassifier:
+        @classmethod
+        def from_hparams(cls, source: str) -> torch.nn.Module:
+            assert source == "speechbrain/spkrec-ecapa-voxceleb"
+            network = torch.nn.Module()
+            network.encode_batch = lambda waveforms: torch.fft.rfft(waveforms, 30).abs()[:, None]  # type: ignore[assignment]
+            return network
+
+
+def test_the_examples_of_the_documentation_are_encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With packages in the place of those that they wrap."""
+    page = (Path(__file__).parents[2] / "docs/your-own-encoder.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "examples_of_test.py").write_text("\n".join(examples[:2]))
+    monkeypatch.setitem(sys.modules, "resemblyzer", _Resemblyzer("resemblyzer"))
+    for name in ("speechbrain", "speechbrain.inference", "speechbrain.inference.speaker"):
+        monkeypatch.setitem(sys.modules, name, _SpeechBrain(name))
+    monkeypatch.setitem(sys.modules, "examples_of_test", None)
+    monkeypatch.delitem(sys.modules, "examples_of_test")  # and again when the test is over
+    for name in ("resemblyzer", "speechbrain"):
+        assert open_encoder(f"python:examples_of_test:{name}").dim == 16
 
 
 def test_new_weights_are_another_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from graphs import DIM, of_features
 
 from shortvox.cli.main import run
 from shortvox.corpora.corpus import Corpus
 from shortvox.encoders.opening import open_encoder
+from voices import make_voices
 
 METADATA = {"framework": "3d-speaker", "normalize_samples": "1", "output_dim": str(DIM)}
 QUICK = ["--lengths", "full,1", "--set", "draws=100", "--set", "crop_seeds=1"]
@@ -156,3 +158,69 @@ def test_tta_of_an_outside_encoder_is_scored_as_of_a_model(graph: Path, corpus: 
     results = json.loads((tmp_path / "out/results.json").read_text())
     told = results["protocols"]["full-short"]["systems"]["outside"]["scoring"]["text"]
     assert told == "cosine of TTA, 10 crops of 50 frames"
+
+
+def test_a_study_tests_encoders_from_elsewhere_and_calibrates_them(
+    graph: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    """No system is trained here; each is calibrated on the same validation speakers."""
+    corpus = make_voices(tmp_path / "voices", speakers=12, each=3)
+    study = {
+        "title": "Ours and another",
+        "about": "a test",
+        "budget": {},
+        "seeds": 2,
+        "train": {"validation": {"speakers": 2}},
+        "systems": {
+            "ours": {"encoder": str(model_folder)},
+            "outside": {"encoder": str(graph), "about": "from elsewhere"},
+            "outside-distance": {"of": "outside", "scoring": {"measure": "distance"}},
+        },
+        "test": {"protocols": ["full-short"], "lengths": ["full", 1], "draws": 100, "crop_seeds": 1},
+        "test_speakers": 0.34,
+        "compare": [["outside", "ours"]],
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    before = (model_folder / "calibration.json").read_bytes()
+    command = ("study", tmp_path / "study.yaml", "--corpus", corpus.root, "--out", tmp_path / "out")
+    done(*command)
+    results = json.loads((tmp_path / "out/results.json").read_text())
+    systems = results["systems"]
+    assert list(systems) == ["ours", "outside", "outside-distance"]
+    assert systems["ours"]["parameters"] > 0 and systems["ours"]["total_steps"] == 6
+    assert (systems["outside"]["about"], systems["outside"]["of"]) == ("from elsewhere", None)
+    assert systems["outside-distance"]["of"] == "outside"
+    for name in ("outside", "outside-distance"):
+        told = systems[name]
+        assert told["encoder"]["kind"] == "ONNX graph"
+        assert (told["parameters"], told["total_steps"], told["epochs"], told["seconds_heard"]) == (None,) * 4
+    for told in systems.values():
+        assert told["lengths"]["1"]["cllr"] is not None
+        assert len({one["eer"] for one in told["lengths"]["1"]["seeds"]}) == 1  # it has no training seeds of its own
+    assert {(row["a"], row["b"]) for row in results["comparisons"]} == {("outside", "ours")}
+    assert (model_folder / "calibration.json").read_bytes() == before
+    kept = sorted((tmp_path / "out/calibrations").rglob("*.json"))
+    assert len(kept) == 3
+    page = (tmp_path / "out/report.html").read_text()
+    row = page[page.index("from elsewhere</small><small>ONNX graph, 6 dimensions</small></td>") :].partition("</tr>")[0]
+    assert row.count("<td>–</td>") == 5
+    times = [path.stat().st_mtime_ns for path in kept]
+    done(*command)
+    assert [path.stat().st_mtime_ns for path in kept] == times
+
+
+def test_a_study_refuses_an_encoder_before_it_trains(
+    corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = {
+        "title": "a",
+        "about": "b",
+        "budget": {"T": 2},
+        "train": {"model": {"backbone": "ecapa-64"}},
+        "systems": {"trained": {"steps": "T", "crop": "0.3s"}, "outside": {"encoder": "gone.onnx"}},
+        "test_speakers": 0.34,
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    line = refused(capsys, "study", tmp_path / "study.yaml", "--corpus", corpus.root, "--out", tmp_path / "out")
+    assert line.startswith("error: gone.onnx: cannot be opened")
+    assert not (tmp_path / "out/systems").exists()

@@ -317,6 +317,23 @@ def test_what_is_only_tested_trains_nothing(tmp_path: Path) -> None:
     assert {step.system: len(step.scorings) for step in steps} == {"teacher": 2, "student": 3, "scratch": 1}
 
 
+def test_an_encoder_from_elsewhere_is_only_tested(tmp_path: Path) -> None:
+    before = keys(write(tmp_path), tmp_path)
+    outside: dict[str, Any] = {
+        "outside": {"encoder": "python:lab.nets:make", "scoring": {"measure": "distance"}},
+        "outside-tta": {"of": "outside", "scoring": {"embedding.name": "tta"}},
+    }
+    path = write(tmp_path, systems={**TINY["systems"], **outside})
+    assert keys(path, tmp_path) == before
+    study = load_study(path)
+    assert study.encoder("outside") == study.encoder("outside-tta") == "python:lab.nets:make"
+    assert study.encoder("student") is None
+    tta = study.scoring("outside-tta")
+    assert (tta.measure, tta.embedding.name) == ("distance", "tta")
+    only = load_study(path, changes={"only": ["outside", "outside-tta"]})
+    assert only.order() == ()
+
+
 def test_tables_of_the_notes(tmp_path: Path) -> None:
     table = {
         "columns": ["1", "full (TTA)"],
@@ -344,6 +361,22 @@ def system(**changes: Any) -> dict[str, Any]:
         ({"systems": system(set={"optimiser.lrr": 1})}, "did you mean 'lr'"),
         ({"systems": system(steps=None)}, "steps is missing"),
         ({"systems": system(of="student")}, "systems.teacher: crop: a system with `of` is only tested"),
+        ({"systems": system(encoder="a.onnx")}, "systems.teacher: crop: a system with `encoder` is only tested"),
+        ({"systems": {**TESTED, "x": {"encoder": "a.onnx", "of": "student"}}}, "x: encoder: `of` is given too"),
+        (
+            {"systems": {**TESTED, "x": {"encoder": "a.onnx"}, "y": {"start": "x", "steps": 1, "crop": "1s"}}},
+            "systems.y.start: 'x' is an encoder, which is only tested",
+        ),
+        (
+            {
+                "systems": {
+                    **TESTED,
+                    "x": {"encoder": "a.onnx"},
+                    "y": {"teachers": {"t": "x"}, "steps": 1, "crop": "1s"},
+                }
+            },
+            "systems.y.teachers.t: 'x' is an encoder",
+        ),
         ({"systems": {**TESTED, "x": {"of": "studnt"}}}, "systems.x.of: no system 'studnt'; did you mean 'student'"),
         ({"systems": {**TESTED, "x": {"of": "student-tta"}}}, "'student-tta' is only tested; .* 'student'"),
         ({"systems": {**TESTED, "x": {"start": "student-tta", "steps": 1, "crop": "1s"}}}, "x.start: 'student-tta' is"),

@@ -33,15 +33,13 @@ from shortvox.evaluation.calibrate import calibrated, home_of, kept_in
 from shortvox.evaluation.cohort import NO_COHORT, open_cohort, refuse_overlap
 from shortvox.evaluation.evaluate import System, on_its_own
 from shortvox.evaluation.evaluate import evaluate as evaluate_systems
-from shortvox.evaluation.listener import Listener, as_asked, facts_of, name_of, open_listener
+from shortvox.evaluation.listener import Listener, as_asked, known_of, name_of, open_listener
 from shortvox.evaluation.protocols import parse_lengths
 from shortvox.evaluation.settings import ScoringSettings, TestSettings, of_all_pairs
 from shortvox.evaluation.testset import TestSet
 from shortvox.evaluation.triallist import only_tried, read_trials
 from shortvox.files import ensure_writable, write_json
 from shortvox.locks import one_writer
-from shortvox.models.sidefiles import History, read_history
-from shortvox.models.speaker_model import SpeakerModel
 from shortvox.printing import show_json, show_table
 from shortvox.progress import note
 from shortvox.report.render import write_report
@@ -85,7 +83,7 @@ def evaluate(
     listeners = [open_listener(spec, where) for spec in model]
     for listener in listeners:
         as_asked(listener, settings.scoring)  # before anything is decoded
-    histories = [_history(listener) for listener in listeners]
+    known = [known_of(listener) for listener in listeners]
     ensure_writable(out)
     with one_writer(out):
         everything = load_corpora(corpus)
@@ -104,10 +102,8 @@ def evaluate(
         others = open_cohort(cohort, settings.scoring.cohort.utterances, audio) if cohort else None
         kept = calibrations or out / "calibrations"
         fitted = [calibrated(one, _folders(one, kept), settings.scoring, settings, cohort=others) for one in listeners]
-        systems = {
-            name: _system(one, history)
-            for name, one, history in zip(_names(model, listeners), fitted, histories, strict=True)
-        }
+        names = _names(model, listeners)
+        systems = {name: System((one,), facts=facts) for name, one, facts in zip(names, fitted, known, strict=True)}
         _note_uncalibrated(systems, settings.scoring)
         results: dict[str, Any] = {
             "title": f"Evaluation on {data.corpus.name}",
@@ -167,35 +163,8 @@ def _folders(listener: Listener, calibrations: Path) -> list[Path]:
     return [kept_in(calibrations, listener), *([home] if home else [])]
 
 
-def _history(listener: Listener) -> History:
-    home = listener.folder if isinstance(listener, SpeakerModel) else None
-    return read_history(home) if home else History()
-
-
 def _note_uncalibrated(systems: Mapping[str, System], scoring: ScoringSettings) -> None:
     lacking = [name for name, system in systems.items() if any(one.calibration is None for one in system.listeners)]
     if lacking:
         way = "for this way of scoring, so" if scoring != ScoringSettings() else f"for {', '.join(lacking)}:"
         note(f"no calibration was fitted {way} actDCF and Cllr are missing; `shortvox calibrate` or a study fits one")
-
-
-def _system(listener: Listener, history: History) -> System:
-    known = history.model_dump(mode="json")
-    return System(
-        listeners=(listener,),
-        facts={
-            "about": "",
-            **facts_of(listener),
-            "total_steps": known["step"],
-            "seconds_heard": known["seconds_heard"],
-            "wall_seconds": known["wall_seconds"],
-            "wrapped_files": known["wrapped"],
-            "fewer_steps": False,
-            "more_steps": False,
-            "head_drift_degrees": None,
-            "head_drift_seeds": None,
-            "trained_on": [known["environment"]] if known["environment"] else [],
-            "loss": known["loss"],
-            "validation": known["validation"],
-        },
-    )

@@ -16,6 +16,7 @@ from shortvox.evaluation.settings import FrontEndChanges, ScoringSettings
 from shortvox.frontend.frontend import FrontEnd
 from shortvox.models import parameter_count
 from shortvox.models.folder import load_model
+from shortvox.models.sidefiles import History, read_history
 from shortvox.models.speaker_model import SpeakerModel
 
 Listener = SpeakerModel | Encoder
@@ -46,6 +47,28 @@ def facts_of(listener: Listener) -> dict[str, Any]:
         known, parameters = {"kind": listener.kind, "dim": listener.dim}, None
     encoder = {"name": name_of(listener), **known, "fingerprint": fingerprint_of(listener)}
     return {"encoder": encoder, "parameters": parameters}
+
+
+def known_of(listener: Listener) -> dict[str, Any]:
+    """`facts_of` one that is tested alone, and what the folder of a model says of the training that made it."""
+    folder = listener.folder if isinstance(listener, SpeakerModel) else None
+    history = History() if folder is None else read_history(folder)
+    known = history.model_dump(mode="json")
+    return {
+        "about": "",
+        **facts_of(listener),
+        "total_steps": known["step"],
+        "seconds_heard": known["seconds_heard"],
+        "wall_seconds": known["wall_seconds"],
+        "wrapped_files": known["wrapped"],
+        "fewer_steps": False,
+        "more_steps": False,
+        "head_drift_degrees": None,
+        "head_drift_seeds": None,
+        "trained_on": [known["environment"]] if known["environment"] else [],
+        "loss": known["loss"],
+        "validation": known["validation"],
+    }
 
 
 def as_asked(listener: Listener, scoring: ScoringSettings) -> Listener:

@@ -8,7 +8,8 @@ from typing import Any
 
 from shortvox.config import nearest_name, override_all, parse, read_yaml
 from shortvox.errors import ConfigError
-from shortvox.studies.study import Study, StudySettings
+from shortvox.studies.settings import StudySettings
+from shortvox.studies.study import Study
 
 FOLDER = Path(__file__).parent
 

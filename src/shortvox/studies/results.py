@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from shortvox import __version__
 from shortvox.corpora.stats import corpus_facts
 from shortvox.device import chosen_device
 from shortvox.environment import environment
-from shortvox.evaluation.calibrate import calibrated
+from shortvox.evaluation.calibrate import calibrated, kept_in
 from shortvox.evaluation.evaluate import System, evaluate
+from shortvox.evaluation.listener import Listener, facts_of, known_of
+from shortvox.evaluation.settings import ScoringSettings
 from shortvox.evaluation.testset import TestSet
 from shortvox.heads import prototype_angles
-from shortvox.models import parameter_count
 from shortvox.models.folder import load_model
 from shortvox.models.sidefiles import History, read_history
 from shortvox.models.speaker_model import SpeakerModel
@@ -32,9 +33,13 @@ def study_results(
     test: TestSet,
     *,
     cache: Path,
+    encoders: Mapping[str, Listener],
+    calibrations: Path,
     scores: Path | None = None,
 ) -> dict[str, Any]:
     """Figures, comparisons and facts of a study whose steps are all done; `scores` is a folder for score files.
+
+    `encoders` are those from elsewhere by system; their calibrations are kept in `calibrations`.
 
     The training speakers are the cohort of score normalisation and transforms: no validation or test speaker is.
     """
@@ -44,21 +49,25 @@ def study_results(
     histories = {(step.system, step.seed): read_history(step.folder) for step in steps}
     seeds = range(study.settings.seeds)
 
-    def scored(name: str) -> System:
-        trained, scoring = study.trained(name), study.scoring(name)
-        fitted = tuple(
-            calibrated(
-                models[trained, seed],
-                [folders[trained, seed]],
-                scoring,
-                study.settings.test,
-                validation=data.validation,
-                cohort=data.train,
-                cache=cache,
-            )
-            for seed in seeds
+    def fitted(listener: Listener, folder: Path, scoring: ScoringSettings) -> Listener:
+        return calibrated(
+            listener,
+            [folder],
+            scoring,
+            study.settings.test,
+            validation=data.validation,
+            cohort=data.train,
+            cache=cache,
         )
-        return System(fitted, tuple(seeds), _facts(study, name, models, histories), scoring)
+
+    def scored(name: str) -> System:
+        trained, scoring, about = study.trained(name), study.scoring(name), study.settings.systems[name].about
+        if (encoder := encoders.get(trained)) is not None:
+            one = fitted(encoder, kept_in(calibrations, encoder), scoring)
+            facts = {**known_of(encoder), "about": about, "of": study.settings.systems[name].of, "epochs": None}
+            return System((one,) * len(seeds), tuple(seeds), facts, scoring)
+        each = tuple(fitted(models[trained, seed], folders[trained, seed], scoring) for seed in seeds)
+        return System(each, tuple(seeds), _facts(study, name, models, histories), scoring)
 
     systems = {name: scored(name) for name in study.settings.systems}
     tested = evaluate(
@@ -110,7 +119,7 @@ def _facts(
         "seconds_heard": mean_total("seconds_heard"),
         "wall_seconds": mean_total("wall_seconds"),
         "wrapped_files": None if wrapped is None else round(wrapped),
-        "parameters": parameter_count(models[trained, 0].backbone),
+        **facts_of(models[trained, 0]),
         "head_drift_degrees": float(np.mean(drifts)) if drifts else None,
         "head_drift_seeds": drifts,
         "trained_on": _each_once(histories[s, seed].environment for s in line for seed in seeds),

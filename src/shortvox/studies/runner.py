@@ -18,8 +18,10 @@ from typing import Any
 from rich.progress import Progress
 
 from shortvox.config import write_yaml
+from shortvox.corpora.speech import SpeechData
 from shortvox.errors import ShortvoxError
 from shortvox.evaluation.evaluate import on_its_own
+from shortvox.evaluation.listener import Listener, as_asked, open_listener
 from shortvox.files import ensure_writable, write_json, write_text
 from shortvox.locks import one_writer
 from shortvox.models.folder import load_model
@@ -30,6 +32,7 @@ from shortvox.studies.results import study_results
 from shortvox.studies.step import PATIENCE, Step, is_done, run_step, step_key
 from shortvox.studies.study import Study
 from shortvox.training.branches import TeacherSettings
+from shortvox.training.distributed import chosen_device
 from shortvox.training.interrupt import Interruptible
 
 
@@ -58,6 +61,10 @@ class StudyRun:
     def embeddings(self) -> Path:
         return self.home / "embeddings"
 
+    def calibrations(self, validation: SpeechData | None) -> Path:
+        """Where calibrations of encoders from elsewhere are, of those fitted on these speakers."""
+        return self.home / "calibrations" / (validation.corpus.fingerprint()[:12] if validation else "none")
+
     def folder(self, system: str, seed: int, key: str) -> Path:
         """Where the training of this key is; another study may have done it under another system's name."""
         own = self.home / "systems" / f"{system}-seed{seed}-{key}"
@@ -79,6 +86,7 @@ def run_study(study: Study, run: StudyRun) -> dict[str, Any]:
         data = run.source.open()
         study = study.on(len(data.train.corpus))
         test = run.source.test_set(data, study.settings.test)  # a bad trial list must fail before hours of training
+        encoders = open_encoders(study)
         told = [line for line in (study.corpus_note(), run.source.validation_note(data)) if line is not None]
         for line in told:
             note(line)
@@ -88,7 +96,14 @@ def run_study(study: Study, run: StudyRun) -> dict[str, Any]:
         train_all(steps, jobs=run.jobs)
         note(f"trainings done ({time.monotonic() - started:.0f} s); testing {len(study.settings.systems)} systems")
         results = study_results(
-            study, steps, data, test, cache=run.embeddings, scores=run.out / "scores" if run.scores else None
+            study,
+            steps,
+            data,
+            test,
+            cache=run.embeddings,
+            encoders=encoders,
+            calibrations=run.calibrations(data.validation),
+            scores=run.out / "scores" if run.scores else None,
         )
         results |= {
             "synthetic": run.synthetic,
@@ -103,6 +118,18 @@ def run_study(study: Study, run: StudyRun) -> dict[str, Any]:
         write_json(run.out / "results.json", results)
         write_report(results, run.out / "report.html")
         return results
+
+
+def open_encoders(study: Study) -> dict[str, Listener]:
+    """The encoders from elsewhere by system; raises ShortvoxError where one cannot be used or scored as asked."""
+    device = chosen_device(study.settings.train.device)
+    found: dict[str, Listener] = {}
+    for name, system in study.settings.systems.items():
+        if system.encoder is not None:
+            found[name] = open_listener(system.encoder, device)
+            for scoring in study.scorings(name):
+                as_asked(found[name], scoring)
+    return found
 
 
 def plan(study: Study, run: StudyRun, corpus: str) -> list[Step]:
