@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from timing import ratio
 
-from shortvox.memory import tune_allocator
+from shortvox.memory import tune_memory
 from shortvox.models import backbone
 from shortvox.models.backbone import Backbone
 
@@ -29,7 +29,7 @@ def step(network: Backbone, features: torch.Tensor) -> None:
 
 
 def main() -> None:
-    tune_allocator()
+    tune_memory()
     torch.set_num_threads(1)
     peer = backbone[PEER]()
     heard = partial(step, peer, torch.randn(16, 200, peer.bands))

@@ -7,11 +7,11 @@ import torch
 from timing import ratio
 
 from shortvox.frontend.fbank import Fbank
-from shortvox.memory import tune_allocator
+from shortvox.memory import tune_memory
 
 
 def main() -> None:
-    tune_allocator()
+    tune_memory()
     torch.set_num_threads(1)
     waveforms = 0.1 * torch.randn(96, 32000)
     fbank = Fbank()

@@ -6,7 +6,7 @@ import torch
 from timing import ratio
 from torch import nn
 
-from shortvox.memory import tune_allocator
+from shortvox.memory import tune_memory
 from shortvox.models.layers import TimeDelay
 
 SHAPES = {
@@ -18,7 +18,7 @@ SHAPES = {
 
 
 def main() -> None:
-    tune_allocator()
+    tune_memory()
     torch.set_num_threads(1)
     for name, (inputs, outputs, width, dilation) in SHAPES.items():
         ours = TimeDelay(inputs, outputs, width=width, dilation=dilation)

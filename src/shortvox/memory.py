@@ -1,19 +1,25 @@
-"""The allocator setting that makes CPU training steps faster."""
+"""Memory on a CPU: an allocator setting that makes training steps faster, and a cache that must not grow."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 
+PRIMITIVES = "16"
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 
-def tune_allocator() -> None:
-    """Let glibc keep large freed blocks instead of returning them to the kernel after every tensor.
+def tune_memory() -> None:
+    """Let glibc keep large freed blocks, and oneDNN forget what it made for old shapes; before torch computes anything.
 
-    Training allocates the same large tensors at each step; handing their pages back and faulting them in again costs
-    about a third of a CPU step. A no-op where the C library is not glibc.
+    Training allocates the same large tensors at each step; handing their pages back to the kernel and faulting them in
+    again costs about a third of a CPU step. A no-op where the C library is not glibc.
+
+    oneDNN keeps what it made for the last 1024 shapes, each with working memory of its own: gigabytes, where each batch
+    of utterances has another length. With the last few, a training step takes 3 to 8 % longer.
     """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", PRIMITIVES)
     if not sys.platform.startswith("linux"):
         return
     try:

@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from shortvox import __version__
 from shortvox.errors import ReaderGone, ShortvoxError
-from shortvox.memory import tune_allocator
+from shortvox.memory import tune_memory
 from shortvox.printing import show
 
 # verb: where its function (or the app of its own verbs) is, and the first line of that function's docstring.
@@ -96,7 +96,7 @@ def root(
 
 def call(arguments: list[str]) -> int:
     """Run one command line and return its exit code; raises ShortvoxError for one that means nothing."""
-    tune_allocator()
+    tune_memory()
     try:
         code = app(args=arguments, prog_name="shortvox", standalone_mode=False)
     except typer.TyperException as error:

@@ -20,7 +20,7 @@ from shortvox.errors import in_one_line
 from shortvox.evaluation.scorer import make_scorer
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.files import write_json
-from shortvox.memory import tune_allocator
+from shortvox.memory import tune_memory
 from shortvox.quiet import keep_stderr
 from shortvox.studies.data import DataSource
 from shortvox.studies.training import train_and_calibrate
@@ -103,7 +103,7 @@ def do_step(step: Step, report: OnStep) -> None:
 def run_step(step: Step, messages: Queue[tuple[str, int, Any]]) -> None:
     """Body of a worker process. Puts (name, steps done, status), and last (name, -1, how it ended)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and asks each worker to stop
-    tune_allocator()
+    tune_memory()
     keep_stderr()
     parent = os.getppid()
     name = f"{step.system}#{step.seed}"
