@@ -39,6 +39,10 @@ VERBS = {
     ),
     "embed": ("embed:embed", "Write the unit-length embedding of every utterance, whole, as .npz, .csv or .parquet."),
     "metrics": ("metrics:metrics", "EER, minDCF, actDCF, Cllr and minCllr of a score file, with 95 % intervals."),
+    "import-model": (
+        "import_model:import_model",
+        "Make a model folder of a published checkpoint: an encoder that evaluate, embed, export and --init take.",
+    ),
     "models": ("models:models", "List the backbones with their parameters and embedding sizes."),
 }
 

@@ -1,0 +1,1 @@
+"""A model folder as one graph, and model folders from published checkpoints."""
