@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from shortvox.models.folder import describe, save_model
 from shortvox.models.settings import ModelSettings
 from shortvox.models.speaker_model import SpeakerModel
 
-__all__ = ["Import", "Kind", "import_model", "kind"]
+__all__ = ["Import", "Kind", "from_tensors", "import_model", "kind"]
 
 
 @dataclass(frozen=True)
@@ -44,29 +45,24 @@ def import_model(name: str, checkpoint: Path, out: Path) -> Import:
     chosen = kind[name]
     if out.is_dir() and any(out.iterdir()):
         raise ModelError(f"{out}: is not empty; name a new folder for the model")
-    imported = read_model(chosen, checkpoint)
+    tensors = read_checkpoint(checkpoint)
+    try:
+        imported = from_tensors(chosen, tensors)
+    except ModelError as error:
+        raise ModelError(f"{checkpoint}: {error}") from None
     with one_writer(ensure_writable(out)):
         save_model(out, imported.model, card=_card(imported, chosen, checkpoint))
     return imported
 
 
-def read_model(chosen: Kind, checkpoint: Path) -> Import:
-    """The model in a checkpoint; raises ModelError as `import_model` does."""
-    tensors = read_checkpoint(checkpoint)
-    network = {name: tensor for name, tensor in tensors.items() if not name.startswith(chosen.left_out)}
-    left_out = tuple(name for name in tensors if name not in network)
-    try:
-        model = _model(chosen, network)
-    except ModelError as error:
-        raise ModelError(f"{checkpoint}: {error}") from None
-    return Import(model, left_out)
-
-
-def _model(chosen: Kind, tensors: dict[str, Tensor]) -> SpeakerModel:
-    misnamed = [name for name in tensors if not name.startswith(chosen.prefix)]
+def from_tensors(chosen: Kind, tensors: Mapping[str, Tensor]) -> Import:
+    """The model that the tensors of a checkpoint make; raises ModelError for those that make none."""
+    left_out = tuple(name for name in tensors if name.startswith(chosen.left_out))
+    network = {name: tensor for name, tensor in tensors.items() if name not in left_out}
+    misnamed = [name for name in network if not name.startswith(chosen.prefix)]
     if misnamed:
         raise ModelError(f"{misnamed[0]} does not begin with {chosen.prefix}, as names of {chosen.toolkit} do")
-    found = {name.removeprefix(chosen.prefix): tensor for name, tensor in tensors.items()}
+    found = {name.removeprefix(chosen.prefix): tensor for name, tensor in network.items()}
     backbone, pieces = chosen.recognise(found)
     state = torch.get_rng_state()
     model = SpeakerModel.fresh(ModelSettings(backbone=backbone, head=None, frontend=chosen.frontend), ())
@@ -75,7 +71,7 @@ def _model(chosen: Kind, tensors: dict[str, Tensor]) -> SpeakerModel:
     with torch.inference_mode():
         noise = torch.randn(1, SAMPLE_RATE, generator=torch.Generator().manual_seed(0)) / 10
         model.eval().require_unit_length(model.embed(noise).numpy())
-    return model
+    return Import(model, left_out)
 
 
 def _card(imported: Import, chosen: Kind, checkpoint: Path) -> str:

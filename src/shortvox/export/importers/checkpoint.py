@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 import warnings
 import zipfile
@@ -32,9 +31,11 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # the unpickler may stumble over damaged bytes anywhere
         raise ModelError(f"{path}: {_reason(path, str(error))}") from None
-    tensors = _weights(content)
+    tensors = named_weights(content)
     if not tensors:
         raise ModelError(f"{path}: holds no weights by name; expected the state dict of a network")
     for name, tensor in tensors.items():
@@ -63,7 +64,7 @@ def _reason(path: Path, told: str) -> str:
     return "no checkpoint of torch.save, or a truncated one; copy it again"
 
 
-def _weights(content: Any) -> dict[str, Tensor]:
+def named_weights(content: Any) -> dict[str, Tensor]:
     """The tensors by name in what was read, without counters of batches; none where it is anything else."""
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
