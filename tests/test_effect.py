@@ -45,6 +45,18 @@ TRAIN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "teachers.t.temperature": ({"teachers.t": {"temperature": 2, "posterior": 0}}, {"teachers.t.posterior": 1}),
     "teachers.t.projection": ({"teachers.t": {"projection": True, "embedding": 0}}, {"teachers.t.embedding": 1}),
+    "teachers.t.contrast_scale": (
+        {"teachers.t": {"contrast_scale": 5, "contrast": 0}},
+        {"teachers.t.contrast": 1},
+    ),
+    "teachers.t.target": (
+        {"teachers.t": {"target": "speaker", "hears": "crop", "teaches": ["crop"]}},
+        {"teachers.t.hears": "utterance", "teachers.t.posterior": 0},
+    ),
+    "teachers.t.centred": (
+        {"teachers.t": {"centred": True, "hears": "crop", "teaches": ["crop"]}},
+        {"teachers.t.hears": "utterance", "teachers.t.posterior": 0},
+    ),
     "per_speaker": ({"per_speaker": 3}, {"sampler": "balanced"}),
     "model.head.margin": ({"model.head": {"name": "softmax", "margin": 0.3}}, {"model.head.name": "aam"}),
     "model.head.scale": ({"model.head": {"name": "softmax", "scale": 20}}, {"model.head.name": "aam"}),
@@ -63,6 +75,7 @@ TRAIN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "augment.probability": ({"augment.probability": 0.7, "augment.kinds": []}, {"augment.kinds": ["noise"]}),
     "augment.kinds": ({"augment.kinds": ["noise"], "augment.probability": 0}, {"augment.probability": 0.1}),
+    "augment.most": ({"augment.most": 2, "augment.kinds": ["noise"]}, {"augment.kinds": ["noise", "reverb"]}),
     "augment.noise": ({"augment.noise": ["."], "augment.kinds": ["reverb"]}, {"augment.kinds": ["noise"]}),
     "augment.noise_snr": ({"augment.noise_snr": [0, 1], "augment.probability": 0}, {"augment.probability": 1}),
     "augment.music": ({"augment.music": ["."]}, {"augment.kinds": ["music"]}),
