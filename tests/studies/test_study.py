@@ -61,6 +61,12 @@ def test_every_study_that_comes_with_the_package_loads_with_every_preset(name: s
                 assert backbone[training.model.backbone]().bands == training.model.frontend.bands
 
 
+def test_the_study_of_other_makers_encoders_loads() -> None:
+    study = load_study(str(Path(__file__).parents[2] / "benchmarks/peers/study.yaml"))
+    assert study.order() == ()
+    assert all(study.encoder(name) for name in study.settings.systems)
+
+
 def test_the_frozen_head_study_compares_at_equal_steps() -> None:
     study = load_study("frozen-fc")
     assert study.order()[0] == "teacher"
