@@ -38,6 +38,10 @@ VERBS = {
         "Fit and keep maps from scores to log likelihood ratios, for both protocols at every length.",
     ),
     "embed": ("embed:embed", "Write the unit-length embedding of every utterance, whole, as .npz, .csv or .parquet."),
+    "export": (
+        "export:export",
+        "Write a model as ONNX: waveforms in, embeddings out, front end inside, compared with torch at every length.",
+    ),
     "metrics": ("metrics:metrics", "EER, minDCF, actDCF, Cllr and minCllr of a score file, with 95 % intervals."),
     "import-model": (
         "import_model:import_model",

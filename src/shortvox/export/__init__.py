@@ -1,1 +1,1 @@
-"""A model folder as one graph, and model folders from published checkpoints."""
+"""A model folder as graphs that run without torch, and model folders from published checkpoints."""

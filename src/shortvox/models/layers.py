@@ -141,7 +141,7 @@ class SqueezeExcitation(nn.Module):
         if mean.dim() == 3:
             mean = mean.mean(dim=1)
         gate = torch.sigmoid(self.excite(functional.relu(self.squeeze(mean))))
-        return frames * gate.reshape(len(gate), *[1] * (frames.dim() - 2), -1)
+        return frames * gate.reshape(gate.shape[0], *[1] * (frames.dim() - 2), -1)
 
 
 class BatchNorm(nn.Module):
