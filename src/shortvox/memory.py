@@ -16,8 +16,8 @@ def tune_memory() -> None:
     Training allocates the same large tensors at each step; handing their pages back to the kernel and faulting them in
     again costs about a third of a CPU step. A no-op where the C library is not glibc.
 
-    oneDNN keeps what it made for the last 1024 shapes, each with working memory of its own: gigabytes, where each batch
-    of utterances has another length. With the last few, a training step takes 3 to 8 % longer.
+    oneDNN keeps what it made for the last 1024 shapes, which adds up where each batch of utterances has another length:
+    CAM++ embeds 768 utterances in 2.5 GB with the last 16 and in 3.3 GB with all; a training step takes 3 to 8 % longer.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", PRIMITIVES)
     if not sys.platform.startswith("linux"):
