@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -59,38 +60,34 @@ def test_the_wheel_has_every_file_of_the_package(wheel: Path) -> None:
     assert kept == {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("shortvox/")}
 
 
-FACTORY = '''
-import numpy as np
-from shortvox.encoders.encoder import Encoder
-
-def loudness():
-    """Energies of a few shares of the spectrum."""
-    def run(waveforms):
-        return np.stack([[part.sum() for part in np.array_split(np.abs(np.fft.rfft(one)), 8)] for one in waveforms])
-    return Encoder("loudness", "test", "here", 8, "1", 160, run)
-'''
-
-
-def test_a_clean_environment_embeds(
-    base: Path, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_clean_environment_embeds_as_torch_does(
+    base: Path, model_folder: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Corpora and recordings, to the same figures as here, and without anything of the lab."""
-    monkeypatch.chdir(tmp_path)
-    Path("hearing.py").write_text(FACTORY)
+    """An exported model in the base, over a corpus and over recordings; then a test of what it has kept."""
+    graph, kept, listed = (tmp_path / name for name in ("graph", "kept.npz", "two.csv"))
+    assert run(["export", "--model", str(model_folder), "--out", str(graph)]) == 0
     shortvox = base.with_name("shortvox")
-    assert python(shortvox, "--version").strip()
-    embed = ("embed", "--model", "python:hearing:loudness", "--out")
-    for out, speech in (("all.npz", ("--corpus", corpus.root)), ("two.csv", [u.path for u in corpus.utterances[:2]])):
-        python(shortvox, *embed, f"base-{out}", *speech)
-        assert run([*embed, f"lab-{out}", *map(str, speech)]) == 0
-        assert Path(f"base-{out}").read_bytes() == Path(f"lab-{out}").read_bytes()
-    with np.load("base-all.npz") as found:
+    python(shortvox, "embed", "--model", graph, "--corpus", corpus.root, "--out", kept)
+    python(shortvox, "embed", "--model", graph, "--out", listed, *(u.path for u in corpus.utterances[:2]))
+    with np.load(kept) as found:
         assert found["utterance"].tolist() == [u.id for u in corpus.utterances]
+        two = np.loadtxt(listed, delimiter=",", skiprows=1, usecols=range(2, 2 + found["embedding"].shape[1]))
+        assert ((two * found["embedding"][:2]).sum(axis=1) > 0.99999).all()
+    command = ["evaluate", "--model", str(model_folder), "--model", str(kept), "--corpus", str(corpus.root), "--json"]
+    capsys.readouterr()
+    assert run([*command, "--lengths", "full", "--set", "draws=100", "--out", str(tmp_path / "out")]) == 0
+    for figures in json.loads(capsys.readouterr().out)["protocols"].values():
+        torch, onnx = (system["lengths"]["full"]["eer"] for system in figures["systems"].values())
+        assert onnx == torch
+
+
+def test_a_clean_environment_has_nothing_of_the_lab(base: Path) -> None:
     installed = python(
         base, "-c", "from importlib.metadata import distributions as all; print(*(d.name for d in all()))"
     )
     assert "numpy" in installed.split()
     assert not {name.lower() for name in installed.split()} & LAB
+    shortvox = base.with_name("shortvox")
     lacking = subprocess.run([shortvox, "train", "x.yaml"], capture_output=True, text=True, env=CLEAN, check=False)
     assert lacking.returncode == 2
     assert lacking.stderr == "error: this needs the lab (torch is not installed); pip install 'shortvox[train]'\n"
