@@ -31,11 +31,11 @@ def voice(speaker: int, seconds: float, rng: np.random.Generator) -> np.ndarray:
     return (np.rint(np.clip(sound, -0.99, 0.99) * 32767) / 32768).astype(np.float32)
 
 
-def make_voices(folder: Path, *, speakers: int = 6, each: int = 4) -> Corpus:
+def make_voices(folder: Path, *, speakers: int = 6, each: int = 4, first: int = 0) -> Corpus:
     """Speakers `v0`, `v1`…, utterances `v0-0` of 1.5–3 s over two sessions, WAV and FLAC in turn."""
     rng = np.random.default_rng(7)
     utterances = []
-    for speaker in range(speakers):
+    for speaker in range(first, first + speakers):
         for number in range(each):
             path = folder / f"v{speaker}" / f"{number}.{('wav', 'flac')[number % 2]}"
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ def tune_memory() -> None:
     again costs about a third of a CPU step. A no-op where the C library is not glibc.
 
     oneDNN keeps what it made for the last 1024 shapes, which adds up where each batch of utterances has another length:
-    CAM++ embeds 768 utterances in 2.5 GB with the last 16 and in 3.3 GB with all; a training step takes 3 to 8 % longer.
+    CAM++ embeds 768 utterances in 2.5 GB with the last 16, in 3.3 GB with all. A training step takes 3 to 8 % longer.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", PRIMITIVES)
     if not sys.platform.startswith("linux"):

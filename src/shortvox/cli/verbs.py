@@ -29,6 +29,10 @@ VERBS = {
         "train:train",
         "Train a model, or continue one: the folder it leaves is what evaluate, embed and --init take.",
     ),
+    "adapt": (
+        "adapt:adapt",
+        "Adapt a speaker encoder to short speech, or to your own; test before and after, calibrate, export.",
+    ),
     "evaluate": (
         "evaluate:evaluate",
         "EER, minDCF and calibrated costs of models at every length of test speech, with intervals.",

@@ -42,10 +42,10 @@ def save_model(folder: Path, model: SpeakerModel, *, card: str) -> None:
     write_text(folder / "config.yaml", write_yaml(settings.model_dump()))
 
 
-def load_model(folder: Path) -> SpeakerModel:
-    """The model in `folder`, in evaluation mode.
+def read_settings(folder: Path) -> ModelSettings:
+    """The settings of the model in `folder`.
 
-    Raises ModelError for a folder that is no model, lacks a file, comes from another version or does not fit itself.
+    Raises ModelError for a folder that is no model, lacks a file or comes from another version.
     """
     require_folder(folder, ModelError, "a model folder")
     try:
@@ -60,7 +60,15 @@ def load_model(folder: Path) -> SpeakerModel:
             f"{folder}/config.yaml: model format {values.get('format')!r}, this version reads {FORMAT}; "
             "train it again or use the version of shortvox that wrote it"
         )
-    settings = parse(ModelFile, values, f"{folder}/config.yaml").model
+    return parse(ModelFile, values, f"{folder}/config.yaml").model
+
+
+def load_model(folder: Path) -> SpeakerModel:
+    """The model in `folder`, in evaluation mode.
+
+    Raises ModelError as `read_settings`, and for a model that does not fit itself.
+    """
+    settings = read_settings(folder)
     speakers = read_names(folder / "speakers.txt")
     if speakers and settings.head is None:
         raise ModelError(f"{folder}/speakers.txt: names rows of a head, and config.yaml says that there is none")

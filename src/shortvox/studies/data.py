@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shortvox.corpora.corpus import Corpus, load_corpora
@@ -33,12 +33,16 @@ class DataSource:
     trials: Path | None = None
     share: float = 0.2
     validation_speakers: int = 20
+    unlabelled: bool = False  # of `corpora`: each utterance counts as a speaker of its own
 
     def open(self) -> StudyData:
         for table in (self.trials, self.test_speakers):
             if table is not None:
                 refuse_stream(table, CorpusError)  # every worker reads it
         everything = SpeechData.open(load_corpora(self.corpora), self.cache)
+        if self.unlabelled:
+            each = tuple(replace(utterance, speaker=utterance.id) for utterance in everything.corpus.utterances)
+            everything = SpeechData(replace(everything.corpus, utterances=each), everything.store)
         if self.test_corpora:
             train, test = everything, SpeechData.open(self._test_corpus(), self.cache)
             refuse_overlap(train.corpus, test.corpus, "in training and in test")

@@ -138,8 +138,8 @@ def _each_once(records: Iterable[Any]) -> list[Any]:
 
 
 def _ancestors(study: Study, name: str) -> list[str]:
-    """The system and those it descends from, the oldest last."""
-    start = study.settings.systems[name].start
+    """The system and those of the study that it descends from, the oldest last."""
+    start = study.parent(name)
     return [name, *(_ancestors(study, start) if start else [])]
 
 

@@ -83,10 +83,10 @@ def run_study(study: Study, run: StudyRun) -> dict[str, Any]:
             ensure_writable(folder)
         for folder in {run.out.resolve(), run.home.resolve()}:
             only_one.enter_context(one_writer(folder))
+        encoders = open_encoders(study)
         data = run.source.open()
         study = study.on(len(data.train.corpus))
         test = run.source.test_set(data, study.settings.test)  # a bad trial list must fail before hours of training
-        encoders = open_encoders(study)
         told = [line for line in (study.corpus_note(), run.source.validation_note(data)) if line is not None]
         for line in told:
             note(line)
@@ -135,30 +135,35 @@ def open_encoders(study: Study) -> dict[str, Listener]:
 def plan(study: Study, run: StudyRun, corpus: str) -> list[Step]:
     """All steps of all seeds, seed by seed, each after those it needs."""
     steps: list[Step] = []
+    given = study.given()
+    needed = {name for system in study.order() for name in study.settings.systems[system].needs}
+    known = {name: _known(folder) for name, folder in given.items() if name in needed}
     share = max(1, len(os.sched_getaffinity(0)) // run.jobs) if hasattr(os, "sched_getaffinity") else 1
     for seed in range(study.settings.seeds):
         by_system: dict[str, Step] = {}
+        folders, keys = dict(given), dict(known)
         for name in study.order():
             own = study.settings.systems[name]
-            settings = study.training(name, seed, {needed: by_system[needed].folder for needed in own.needs})
+            settings = study.training(name, seed, folders)
             settings = settings.model_copy(update={"threads": settings.threads or share})
             key = step_key(
                 settings,
                 corpus,
-                parent=by_system[own.start].key if own.start else None,
+                parent=keys[own.start] if own.start else None,
                 teachers={
-                    teacher: by_system[own.teachers[teacher]].key if teacher in own.teachers else _outside(said)
+                    teacher: keys[own.teachers[teacher]] if teacher in own.teachers else _outside(said)
                     for teacher, said in settings.teachers.items()
                 },
             )
+            folders[name], keys[name] = run.folder(name, seed, key), key
             by_system[name] = Step(
                 system=name,
                 seed=seed,
                 settings=settings.model_dump(mode="json"),
-                folder=run.folder(name, seed, key),
+                folder=folders[name],
                 key=key,
-                init=by_system[own.start].folder if own.start else None,
-                needs=tuple(by_system[needed].folder for needed in own.needs),
+                init=folders[own.start] if own.start else None,
+                needs=tuple(by_system[needed].folder for needed in own.needs if needed in by_system),
                 source=run.source,
                 test=study.settings.test.model_dump(mode="json"),
                 scorings=tuple(scoring.model_dump(mode="json") for scoring in study.scorings(name)),
@@ -171,7 +176,12 @@ def plan(study: Study, run: StudyRun, corpus: str) -> list[Step]:
 def _outside(teacher: TeacherSettings) -> str:
     """Identifies a teacher that is no system of the study."""
     assert teacher.model is not None  # the study was checked
-    return load_model(teacher.model).fingerprint(with_head=True)
+    return _known(teacher.model)
+
+
+def _known(folder: Path) -> str:
+    """What a model from elsewhere is known by."""
+    return load_model(folder).fingerprint(with_head=True)
 
 
 def train_all(steps: Sequence[Step], *, jobs: int) -> None:

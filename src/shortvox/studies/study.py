@@ -11,6 +11,8 @@ from shortvox.config import nearest_name, override_all, parse
 from shortvox.effect import idle, refuse_idle, refuse_idle_in_systems
 from shortvox.errors import ConfigError, ModelError
 from shortvox.evaluation.settings import ScoringSettings
+from shortvox.files import is_folder
+from shortvox.models.folder import read_settings
 from shortvox.models.settings import ModelSettings
 from shortvox.studies.budget import Epochs, count_steps, parse_length
 from shortvox.studies.settings import StudySettings
@@ -57,14 +59,14 @@ class Study:
         if self.utterances is None:
             return None
         trained = self.trained(system)
-        start = self.settings.systems[trained].start
+        start = self.parent(trained)
         own = self.steps(trained) * self._timeless(trained, 0).items / self.utterances
         return own + ((self.epochs(start) or 0.0) if start else 0.0)
 
     def total_steps(self, system: str) -> int:
         """Steps along the whole line of ancestors."""
         trained = self.trained(system)
-        start = self.settings.systems[trained].start
+        start = self.parent(trained)
         return self.steps(trained) + (self.total_steps(start) if start else 0)
 
     def fewer_or_more(self, system: str) -> Literal["fewer", "more"] | None:
@@ -77,6 +79,22 @@ class Study:
     def trained(self, system: str) -> str:
         """The system whose models, or encoder, `system` tests: itself, or what `of` names."""
         return self.settings.systems[system].of or system
+
+    def parent(self, system: str) -> str | None:
+        """The system of this study whose trained model one starts from; None where it starts from anything else."""
+        start = self.settings.systems[system].start
+        return start if start and start not in self.given() else None
+
+    def given(self) -> dict[str, Path]:
+        """The encoders from elsewhere by system, as paths: from a model folder, others may start or learn."""
+        return {name: Path(own.encoder) for name, own in self.settings.systems.items() if own.encoder is not None}
+
+    def _before(self, system: str) -> ModelSettings | None:
+        """The settings of the model that a system starts from; None where there is none, or no folder yet."""
+        if parent := self.parent(system):
+            return self._timeless(parent, 0).model
+        folder = self.given().get(self.settings.systems[system].start or "")
+        return read_settings(folder) if folder is not None and is_folder(folder) else None
 
     def scoring(self, system: str) -> ScoringSettings:
         """How a system's models are scored: the test's way, with the changes of what it tests and then its own."""
@@ -97,9 +115,10 @@ class Study:
         placed: list[str] = []
         waiting = {name: system for name, system in self.settings.systems.items() if system.is_trained}
         while waiting:
-            able = [name for name, system in waiting.items() if set(system.needs) <= set(placed)]
+            there = {*placed, *self.given()}
+            able = [name for name, system in waiting.items() if set(system.needs) <= there]
             if not able:
-                lacking = {name: [n for n in system.needs if n not in placed] for name, system in waiting.items()}
+                lacking = {name: [n for n in system.needs if n not in there] for name, system in waiting.items()}
                 unknown = {name: n for name, needs in lacking.items() for n in needs if n not in self.settings.systems}
                 name, needed = next(iter((unknown or {name: needs[0] for name, needs in lacking.items()}).items()))
                 key = "start" if waiting[name].start == needed else "teachers"
@@ -111,7 +130,7 @@ class Study:
 
     def training(self, system: str, seed: int, folders: Mapping[str, Path] | None = None) -> TrainSettings:
         """The resolved training settings of one system and seed; `folders` has its teachers' models by system."""
-        start = self.settings.systems[system].start
+        start = self.parent(system)
         begin = self.total_steps(start) if start else 0  # not over again what it heard before
         return self._timeless(system, seed, folders).model_copy(update={"steps": self.steps(system), "begin": begin})
 
@@ -119,8 +138,11 @@ class Study:
         """The training settings of one system but for its place and length in steps."""
         own = self.settings.systems[system]
         values = {**self.settings.train.model_dump(), "seed": seed, "crop": own.crop}
+        if own.start in self.given() and (before := self._before(system)) is not None:
+            its = before.model_dump(include={"backbone", "frontend"})
+            values = override_all(values, {f"model.{part}": value for part, value in its.items()})
         models = {
-            f"teachers.{name}.model": (folders or {}).get(taught_by, Path(taught_by))
+            f"teachers.{name}.model": {**self.given(), **(folders or {})}.get(taught_by, Path(taught_by))
             for name, taught_by in own.teachers.items()
         }
         changes = {**own.set, "transfer.head": own.head, **models}
@@ -140,9 +162,9 @@ class Study:
             lacking = [teacher for teacher, said in settings.teachers.items() if said.model is None]
             if lacking:
                 raise ConfigError(f"{where}.teachers: name the system, or set the model folder, of '{lacking[0]}'")
-            if own.start:
-                _same_model(where, settings.model, own.start, self.training(own.start, 0).model)
-            elif settings.transfer != TransferSettings():
+            if (before := self._before(name)) is not None:
+                _same_model(where, settings.model, str(own.start), before)
+            elif not own.start and settings.transfer != TransferSettings():
                 raise ConfigError(f"{where}.start: is missing; head: frozen and transfer need a system to start from")
         self.settings.test.names()
         self._check_effects()
@@ -160,11 +182,10 @@ class Study:
 
 def _same_model(where: str, own: ModelSettings, start: str, before: ModelSettings) -> None:
     assert own.head is not None  # the settings of a training see to it
-    assert before.head is not None
     for part, mine, its in (
         ("backbone", own.backbone, before.backbone),
         ("frontend", own.frontend, before.frontend),
-        ("head.name", own.head.name, before.head.name),
+        ("head.name", own.head.name, before.head.name if before.head else None),
     ):
-        if mine != its:
+        if mine != its and its is not None:
             raise ConfigError(f"{where}.start: '{start}' has model.{part} {its}, here it is {mine}; make them the same")

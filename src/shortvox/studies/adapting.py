@@ -1,0 +1,119 @@
+"""One model adapted to short speech: the `adapt` study with the two systems that matter, and what comes of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shortvox.corpora.corpus import load_corpora
+from shortvox.errors import ModelError
+from shortvox.export.folder import REPORT, export_model
+from shortvox.files import write_bytes, write_json
+from shortvox.models.folder import FILES, load_model
+from shortvox.studies.catalogue import load_study
+from shortvox.studies.runner import StudyRun, plan, run_study
+from shortvox.studies.study import Study
+
+PRESETS = ((30, "few"), (300, "some"))  # training speakers at most, and the preset for so many
+MOST = "many"
+BEFORE, AFTER = "before", "adapted"
+
+
+@dataclass(frozen=True)
+class Change:
+    """EER before and after at one length, as shares, and the 95 % interval of the difference."""
+
+    protocol: str
+    length: str
+    before: float
+    after: float
+    interval: tuple[float, float]
+
+    @property
+    def worse(self) -> bool:
+        """Whether it is worse beyond what the choice of test speakers explains."""
+        return self.interval[0] > 0
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What was measured, and the folders of the model and of its graphs."""
+
+    results: dict[str, Any]
+    changes: tuple[Change, ...]
+    model: Path
+    graphs: Path
+
+
+def preset_for(speakers: int) -> str:
+    """The preset of the `adapt` study for so many training speakers."""
+    return next((name for most, name in PRESETS if speakers <= most), MOST)
+
+
+def adapt_study(start: str, corpora: Sequence[Path], changes: Mapping[str, Any], *, labelled: bool = True) -> Study:
+    """The study that adapts the model in folder `start`, of a size that fits the corpora.
+
+    Where it is not known who speaks, nobody can be held out to watch.
+    """
+    corpus = load_corpora(corpora)
+    given: dict[str, Any] = {f"systems.{BEFORE}.encoder": start}
+    if not labelled:
+        given |= {"train.validation.speakers": 0, "train.validation.every": 0}
+    preset = preset_for(len(corpus.speakers) if labelled else len(corpus))
+    return load_study("adapt", preset=preset, changes={**given, **changes})
+
+
+def adapt(study: Study, run: StudyRun, *, even_if_worse: bool = False) -> Adapted:
+    """Train, test before and after, and leave `model/` and `graphs/` in the folder of `run`; goes on where it stopped.
+
+    Raises ModelError, and leaves neither, where the model got worse at a length beyond what the choice of test speakers
+    explains, unless `even_if_worse`; and ShortvoxError as `run_study` does.
+    """
+    results = run_study(study, run)
+    changes = changes_of(results)
+    worse = [change for change in changes if change.worse]
+    if worse and not even_if_worse:
+        told = "; ".join(
+            f"{100 * one.after:.1f} instead of {100 * one.before:.1f} % ({one.protocol}, {one.length})" for one in worse
+        )
+        raise ModelError(
+            f"{run.out}: the adapted model has a higher EER than before: {told}; nothing is exported. Give it more "
+            "speakers, or --set S=… (fewer steps) or train.optimiser.lr=… (lower), or add --even-if-worse"
+        )
+    data = run.source.open()
+    steps = plan(study.on(len(data.train.corpus)), run, data.train.corpus.fingerprint())
+    trained = next(step.folder for step in steps if step.system == AFTER)
+    model, graphs = run.out / "model", run.out / "graphs"
+    for name in (*(name for name in FILES if name != "config.yaml"), "card.md", "training.json", "calibration.json"):
+        if (trained / name).exists():
+            write_bytes(model / name, (trained / name).read_bytes())
+    write_bytes(model / "config.yaml", (trained / "config.yaml").read_bytes())  # last: the folder is whole now
+    write_json(model / "adapted.json", {"changes": [vars(change) for change in changes], "command": run.command})
+    if not _is_exported(model, graphs):
+        export_model(model, graphs, half=True)
+    return Adapted(results, changes, model, graphs)
+
+
+def _is_exported(model: Path, graphs: Path) -> bool:
+    """Whether the graphs are of this very model."""
+    try:
+        known = json.loads((graphs / REPORT).read_text())["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(known == load_model(model).fingerprint())
+
+
+def changes_of(results: Mapping[str, Any]) -> tuple[Change, ...]:
+    """Before and after in every protocol and at every length."""
+    protocols = results.get("protocols") or {results["protocol"]: results}
+    found = []
+    for name, figures in protocols.items():
+        compared = {one["length"]: one for one in figures["comparisons"] if (one["a"], one["b"]) == (AFTER, BEFORE)}
+        systems = figures["systems"]
+        for length, one in compared.items():
+            before, after = (systems[system]["lengths"][length]["eer"] for system in (BEFORE, AFTER))
+            found.append(Change(name, length, before, after, tuple(one["interval"])))
+    return tuple(found)

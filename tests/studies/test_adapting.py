@@ -1,0 +1,134 @@
+"""Long teaches short as one command: from a model of somebody else to graphs of one that is better at one second."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from shortvox.cli.main import run
+from shortvox.corpora.corpus import Corpus
+from shortvox.encoders.opening import open_encoder
+from shortvox.models.folder import load_model, read_settings, save_model
+from shortvox.models.settings import ModelSettings
+from shortvox.models.speaker_model import SpeakerModel
+from shortvox.studies import adapting
+from shortvox.studies.adapting import Change, changes_of, preset_for
+from shortvox.studies.catalogue import load_study
+from voices import make_voices
+
+QUICK = (
+    "S=6",
+    "train.average=0",
+    "train.batch=2",
+    "train.augment.rooms=2",
+    "test.draws=100",
+    "test.lengths=[full,1]",
+    "test.crop_seeds=1",
+)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published encoder: no head."""
+    folder = tmp_path_factory.mktemp("start") / "strong"
+    torch.manual_seed(0)
+    save_model(folder, SpeakerModel.fresh(ModelSettings(backbone="ecapa-64", head=None), ()), card="")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Enough speakers for a test, for validation and to learn from."""
+    return make_voices(tmp_path_factory.mktemp("ten"), speakers=10, each=3)
+
+
+def command(start: Path, corpus: Corpus, out: Path, *more: str) -> list[str]:
+    changes = [part for change in QUICK for part in ("--set", change)]
+    return ["adapt", "--from", str(start), "--corpus", str(corpus.root), "--out", str(out), *changes, *more]
+
+
+@pytest.fixture(scope="module")
+def out(start: Path, voices: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("adapted")
+    assert run(command(start, voices, folder, "--even-if-worse")) == 0
+    return folder
+
+
+def test_a_model_its_graphs_and_a_report_are_left(out: Path, start: Path) -> None:
+    model = load_model(out / "model")
+    assert model.settings.backbone == read_settings(start).backbone
+    assert model.fingerprint() != load_model(start).fingerprint()
+    assert model.calibration is not None
+    assert open_encoder(out / "graphs").dim == model.backbone.dim
+    assert (out / "graphs" / "model.fp16.onnx").exists()
+    results = json.loads((out / "results.json").read_text())
+    assert {change.length for change in changes_of(results)} == {"full", "1"}
+    assert {change.protocol for change in changes_of(results)} == {"full-short", "short-short"}
+    for change in changes_of(results):
+        figures = results["protocols"][change.protocol]["systems"]
+        assert change.before == figures["before"]["lengths"][change.length]["eer"]
+        assert change.after == figures["adapted"]["lengths"][change.length]["eer"]
+
+
+def test_the_same_command_does_nothing_again(
+    out: Path, start: Path, voices: Corpus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (out / "model" / "model.safetensors").read_bytes()
+    assert run(command(start, voices, out, "--even-if-worse", "--json")) == 0
+    captured = capsys.readouterr()
+    assert "1 of 1 trainings were done before" in captured.err
+    assert set(json.loads(captured.out)) == {"model", "graphs", "report", "changes"}
+    assert (out / "model" / "model.safetensors").read_bytes() == before
+
+
+def test_a_model_that_got_worse_is_not_exported(
+    out: Path,
+    start: Path,
+    voices: Corpus,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    worse = (Change("full-short", "1", 0.1, 0.2, (0.01, 0.2)), Change("full-short", "full", 0.1, 0.05, (-0.1, 0.0)))
+    monkeypatch.setattr(adapting, "changes_of", lambda results: worse)
+    folder = tmp_path / "worse"
+    assert run(command(start, voices, folder)) == 2
+    told = capsys.readouterr().err
+    assert "a higher EER than before: 20.0 instead of 10.0 % (full-short, 1)" in told
+    assert not (folder / "model").exists()
+    assert not (folder / "graphs").exists()
+    assert (folder / "report.html").exists()
+
+
+def test_nobody_needs_to_know_who_speaks(
+    start: Path,
+    voices: Corpus,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(command(start, voices, tmp_path / "out", "--unlabelled")) == 2
+    assert "name labelled speech with --test-corpus" in capsys.readouterr().err
+    monkeypatch.setattr(adapting, "export_model", lambda *folders, half: None)
+    others = make_voices(tmp_path / "others", speakers=3, each=2, first=20)
+    test = ["--unlabelled", "--test-corpus", str(others.root), "--even-if-worse"]
+    assert run(command(start, voices, tmp_path / "out", *test)) == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["corpus"]["train"]["speakers"] == len(voices) == results["corpus"]["train"]["utterances"]
+    assert results["corpus"]["test"]["speakers"] == 3
+
+
+def test_the_size_follows_the_speakers() -> None:
+    assert [preset_for(count) for count in (10, 30, 31, 300, 301, 5000)] == [
+        "few",
+        "few",
+        "some",
+        "some",
+        "many",
+        "many",
+    ]
+    for preset in ("few", "some", "many"):
+        assert list(load_study("adapt", preset=preset).settings.systems) == ["before", "adapted"]
