@@ -52,12 +52,13 @@ def of_features(
     dim: int = DIM,
     metadata: Mapping[str, str] = {},
 ) -> Path:
-    """Features (batch, frames, bands) -> mean and mean square over time through a matrix."""
+    """Features (batch, frames, bands) -> mean and root mean square over time through a matrix."""
     nodes = [
         helper.make_node("Mul", ["feats", "feats"], ["squares"]),
         helper.make_node("ReduceMean", ["feats"], ["mean"], axes=[1], keepdims=0),
         helper.make_node("ReduceMean", ["squares"], ["power"], axes=[1], keepdims=0),
-        helper.make_node("Concat", ["mean", "power"], ["both"], axis=1),
+        helper.make_node("Sqrt", ["power"], ["rms"]),  # so that frames of zeros would change the direction
+        helper.make_node("Concat", ["mean", "rms"], ["both"], axis=1),
         helper.make_node("MatMul", ["both", "matrix"], ["embs"]),
     ]
     return write(

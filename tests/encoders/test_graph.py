@@ -30,7 +30,7 @@ SOUNDS = [probe(samples, seed) for seed, samples in enumerate((16_000, 4_321, 16
 
 def embedded(features: np.ndarray) -> np.ndarray:
     """What the graph of `of_features` makes of (1, frames, bands), at unit length."""
-    both = np.concatenate([features.mean(axis=1), (features**2).mean(axis=1)], axis=1)
+    both = np.concatenate([features.mean(axis=1), np.sqrt((features**2).mean(axis=1))], axis=1)
     vector = (both.astype(np.float64) @ weights(2 * features.shape[2], DIM))[0]
     return np.asarray(vector / np.linalg.norm(vector))
 

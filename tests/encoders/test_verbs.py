@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from graphs import DIM, of_features
+from safetensors.numpy import load_file
 
 from shortvox.cli.main import run
 from shortvox.corpora.corpus import Corpus
@@ -77,6 +78,8 @@ def test_outside_encoders_are_compared_with_a_model_on_the_same_trials(
         assert pairs == {("model", "outside"), ("model", "make"), ("outside", "make")}
     page = (tmp_path / "out/report.html").read_text()
     assert "outside" in page and "make" in page
+    cached = [load_file(path)["embeddings"] for path in (tmp_path / "out/embeddings").iterdir()]
+    assert {vectors.shape[1] for vectors in cached} == {systems["model"]["encoder"]["dim"], DIM, 16}  # each its own
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out/embeddings").iterdir()}
     done(*command)
     assert before == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out/embeddings").iterdir()}
@@ -201,6 +204,9 @@ def test_a_study_tests_encoders_from_elsewhere_and_calibrates_them(
     assert (model_folder / "calibration.json").read_bytes() == before
     kept = sorted((tmp_path / "out/calibrations").rglob("*.json"))
     assert len(kept) == 3
+    assert {path.parents[2] for path in kept} == {
+        tmp_path / "out/calibrations"
+    }  # by whom it was fitted on, and by encoder
     page = (tmp_path / "out/report.html").read_text()
     row = page[page.index("from elsewhere</small><small>ONNX graph, 6 dimensions</small></td>") :].partition("</tr>")[0]
     assert row.count("<td>–</td>") == 5
