@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint clean
+.PHONY: demo test node lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,7 +15,7 @@ help:
 demo: $(VENV)/demo.done
 	@$(BIN)/shortvox demo --out runs/demo
 
-test: $(VENV)/test.done
+test: $(VENV)/test.done node
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
@@ -35,5 +35,11 @@ $(VENV)/test.done: $(VENV)/pip.done pyproject.toml
 	$(PIP_INSTALL) -e '.[train,demo,dev,tensorboard]'
 	@touch $@
 
+# onnxruntime for the JavaScript page; where node is missing its test is skipped.
+node:
+	@if command -v npm >/dev/null && [ ! -d tests/export/javascript/node_modules ]; then \
+	  npm install --prefix tests/export/javascript --ignore-scripts --no-package-lock --no-audit --no-fund \
+	  || echo "npm cannot install onnxruntime-web; the test of the JavaScript page will fail"; fi
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build src/*.egg-info
+	rm -rf $(VENV) tests/export/javascript/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis build src/*.egg-info

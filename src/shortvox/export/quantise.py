@@ -39,9 +39,11 @@ def quantised(graph: Any, speech: Iterable[np.ndarray]) -> Any:
 
     with tempfile.TemporaryDirectory() as folder, _quiet_quantiser():
         path = Path(folder) / "int8.onnx"
+        own = onnx.ModelProto()
+        own.CopyFrom(graph)  # because it takes the weights out of what it is given
         try:
             quantize_static(
-                graph,
+                own,
                 path,
                 Speech(),
                 quant_format=QuantFormat.QDQ,
