@@ -35,6 +35,15 @@ class Numbers:
         self.state |= {f"{name}.running_mean": uniform(-0.5, 0.5), f"{name}.running_var": uniform(0.3, 2)}
         self.state[f"{name}.num_batches_tracked"] = torch.tensor(7)
 
+    def silence(self, bias: str) -> None:
+        """A third of the channels never speaks, as in trained networks: their deviations are floors."""
+        channels = self.state[bias]
+        channels[: len(channels) // 3] = -1e6
+
+    def hear(self, name: str, first: int, last: int) -> None:
+        """Hear the deviations of the silent channels, which are inputs [first, last), a hundred times as well."""
+        self.state[name][..., first:last] *= 100
+
 
 def campplus_state(dim: int) -> State:
     made = Numbers()
@@ -66,6 +75,7 @@ def campplus_state(dim: int) -> State:
         channels //= 2
         made.layer(f"xvector.transit{block}.linear", channels, 2 * channels, 1, bias=False)
     made.norm("xvector.out_nonlinear.batchnorm", channels)
+    made.silence("xvector.out_nonlinear.batchnorm.bias")
     made.layer("xvector.dense.linear", dim, 2 * channels, 1, bias=False)
     made.norm("xvector.dense.nonlinear.batchnorm", dim, affine=False)
     return made.state
@@ -85,9 +95,11 @@ def wespeaker_ecapa_state(channels: int, *, context: bool) -> State:
         made.layer(f"{block}.3.linear1", 128, channels)
         made.layer(f"{block}.3.linear2", channels, 128)
     made.layer("conv", maps, maps, 1)
+    made.silence("conv.bias")
     made.layer("pool.linear1", 128, maps * (3 if context else 1), 1)
     made.layer("pool.linear2", maps, 128, 1)
     made.norm("bn", 2 * maps)
+    made.hear("bn.weight", maps, maps + channels)
     made.layer("linear", 192, 2 * maps)
     return made.state
 
@@ -108,9 +120,11 @@ def speechbrain_ecapa_state() -> State:
         made.layer(f"blocks.{number}.se_block.conv1.conv", 128, 1024, 1)
         made.layer(f"blocks.{number}.se_block.conv2.conv", 1024, 128, 1)
     block("mfa", 3072, 3072)
+    made.silence("mfa.conv.conv.bias")
     block("asp.tdnn", 9216, 128)
     made.layer("asp.conv.conv", 3072, 128, 1)
     made.norm("asp_bn.norm", 6144)
+    made.hear("asp_bn.norm.weight", 3072, 4096)
     made.layer("fc.conv", 192, 6144, 1)
     return made.state
 
@@ -133,10 +147,12 @@ def voxceleb_trainer_state() -> State:
                 made.layer(f"{block}.downsample.0", outputs, inputs, 1, 1, bias=False)
                 made.norm(f"{block}.downsample.1", outputs)
             inputs = outputs
+    made.silence("layer4.2.bn2.bias")
     made.layer("attention.0", 128, 2048, 1)
     made.norm("attention.2", 128)
     made.layer("attention.3", 2048, 128, 1)
     made.layer("fc", 512, 4096)
+    made.hear("fc.weight", 2048, 2048 + 85 * 8)
     trained = {f"__S__.{name}": tensor for name, tensor in made.state.items()}
     return trained | {"__L__.W": torch.zeros(5, 512), "__S__.torchfb.0.flipped_filter": torch.ones(1, 1, 2)}
 

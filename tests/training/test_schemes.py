@@ -122,11 +122,16 @@ def test_one_segment_equals_the_plain_model(data: SpeechData, join: str) -> None
     assert loss_of(*step(data, {"segments": {**segments, "cmn": "crop"}})) == pytest.approx(plain, rel=1e-5)
 
 
-def test_mean_normalisation_over_the_crop_hears_the_frames_of_each_segment(data: SpeechData) -> None:
-    learner, batch = step(data, {"segments": {**SEGMENTS, "cmn": "crop"}})
+@pytest.mark.parametrize(("frontend", "frames"), [({}, 20), ({"edges": "snip"}, 18), ({"features": "speechbrain"}, 21)])
+def test_mean_normalisation_over_the_crop_hears_the_frames_of_each_segment(
+    data: SpeechData, frontend: dict[str, Any], frames: int
+) -> None:
+    model = {"backbone": "ecapa-64", "frontend": frontend}
+    learner, batch = step(data, {"segments": {**SEGMENTS, "cmn": "crop"}, "model": model})
     heard, lengths, count = learner._segment_features(batch, learner.settings.segments)
     features, _ = learner.frontend(batch.waveforms)
-    expected = [features[:, start : start + 20] for start in batch.starts[0].tolist()]
+    expected = [features[:, start : start + frames] for start in batch.starts[0].tolist()]
+    assert expected[-1].shape[1] == frames
     assert lengths is None
     assert count == len(expected) > 1
     torch.testing.assert_close(heard.unflatten(0, (-1, count)), torch.stack(expected, dim=1))
