@@ -104,6 +104,17 @@ def wrong_shortest():
     made.shortest = "0.1 s"
     return made
 
+def leaves():
+    raise SystemExit("usage: …")
+
+class Thorny(Batched):
+    @property
+    def name(self):
+        raise RuntimeError("no name yet")
+
+def thorny():
+    return Thorny()
+
 value = 3
 '''
 
@@ -194,6 +205,8 @@ def test_new_weights_are_another_fingerprint(monkeypatch: pytest.MonkeyPatch) ->
         ("lab_of_test:value", "'value' is int, not a function"),
         ("lab_of_test:spectrum", "raised TypeError: .*missing 1 required positional argument"),
         ("lab_of_test:raises", "raised RuntimeError: no weights anywhere; correct the factory"),
+        ("lab_of_test:leaves", "raised SystemExit: usage: …; correct the factory"),
+        ("lab_of_test:thorny", "raised RuntimeError: no name yet; correct the factory"),
         ("lab_of_test:nothing", "returned NoneType, which is neither callable nor has embed"),
         ("lab_of_test:one_vector", r"shape \(8,\) for 1 waveforms"),
         ("lab_of_test:too_many", r"shape \(2, 8\) for 1 waveforms, not \(1, dim\)"),

@@ -29,8 +29,12 @@ REMEDY = "correct the factory (docs/your-own-encoder.md)"
 
 def open_factory(spec: str) -> Encoder:
     """What the factory makes. Raises EncoderError where it is not found, raises, or makes no encoder."""
-    made = _called(spec, _find(spec))
-    batched = getattr(made, "embed", None)
+    factory = _find(spec)
+    with _told_in_one_line(spec):
+        made = factory()
+        batched, shortest, name, said = (
+            getattr(made, key, None) for key in ("embed", "shortest", "name", "fingerprint")
+        )
     if not callable(batched) and not callable(made):
         raise EncoderError(
             f"{spec}: the factory returned {type(made).__name__}, which is neither callable nor has embed(waveforms); "
@@ -43,16 +47,16 @@ def open_factory(spec: str) -> Encoder:
                 return _as_array(batched([one.copy() for one in waveforms]))
             return np.stack([_as_vector(made(one.copy()), spec) for one in waveforms])
 
-    shortest = getattr(made, "shortest", SHORTEST)
+    shortest = SHORTEST if shortest is None else shortest
     if isinstance(shortest, bool) or not isinstance(shortest, int) or not 1 <= shortest <= 60 * SAMPLE_RATE:
         raise EncoderError(f"{spec}: shortest is {shortest!r}, not a number of samples; {REMEDY}")
     first = sound(run([probe(max(shortest, SAMPLE_RATE))]), 1, spec, REMEDY)
     encoder = Encoder(
-        name=str(getattr(made, "name", None) or spec.rpartition(":")[2]),
+        name=str(name or spec.rpartition(":")[2]),
         kind="Python factory",
         source=spec,
         dim=first.shape[1],
-        fingerprint=_fingerprint(spec, made, first),
+        fingerprint=_fingerprint(spec, said, first),
         shortest=shortest,
         run=run,
         remedy=REMEDY,
@@ -81,7 +85,7 @@ def _find(spec: str) -> Any:
                 f"{spec}: no module '{missing}'; install its package, or start in the folder where it lies"
             ) from None
         raise EncoderError(f"{spec}: {module_name} needs the module '{missing}'; install it") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise EncoderError(f"{spec}: {module_name} cannot be imported ({_words(error)}); {REMEDY}") from None
     finally:
         with contextlib.suppress(ValueError):
@@ -95,11 +99,6 @@ def _find(spec: str) -> Any:
     return found
 
 
-def _called(spec: str, factory: Any) -> Any:
-    with _told_in_one_line(spec):
-        return factory()
-
-
 @contextlib.contextmanager
 def _told_in_one_line(spec: str) -> Iterator[None]:
     """What the user's code raises, in one line; what it prints goes to stderr, since stdout is for results."""
@@ -108,13 +107,13 @@ def _told_in_one_line(spec: str) -> Iterator[None]:
             yield
     except EncoderError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if lacks_memory(error):
             raise
         raise EncoderError(f"{spec}: raised {_words(error)}; {REMEDY}") from None
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     line = " ".join(str(error).split())
     return f"{type(error).__name__}: {line[:300]}" if line else type(error).__name__
 
@@ -135,8 +134,7 @@ def _as_vector(found: Any, spec: str) -> np.ndarray:
     return vector
 
 
-def _fingerprint(spec: str, made: Any, first: np.ndarray) -> str:
+def _fingerprint(spec: str, said: Any, first: np.ndarray) -> str:
     """Hash of what the encoder says of itself, or else of what it makes of a sound, so that new weights are noticed."""
-    said = getattr(made, "fingerprint", None)
     own = str(said).encode() if said is not None and not callable(said) else np.round(first, 3).tobytes()
     return hashlib.sha256(spec.encode() + b"\0" + own).hexdigest()[:24]
