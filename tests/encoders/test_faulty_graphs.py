@@ -93,6 +93,11 @@ def not_a_number(path: Path) -> None:
     write(path, nodes, inputs, outputs, {"nan": np.float32([np.nan])}, metadata={"framework": "wespeaker"})
 
 
+def no_text(path: Path) -> None:
+    of_features(path, metadata=GOOD)
+    path.write_bytes(path.read_bytes().replace(b"embs", b"\xe3mbs"))
+
+
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no file": (lambda path: None, r"cannot be opened \(No such file"),
     "a folder": ((lambda path: (path / "model.onnx").mkdir(parents=True)), "not a regular file"),
@@ -101,6 +106,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "zeros": (lambda path: path.write_bytes(bytes(4096)), "not an ONNX file"),
     "a zip": (lambda path: path.write_bytes(b"PK\x03\x04" + bytes(range(256)) * 9), "not an ONNX file"),
     "truncated": (truncated, "truncated or damaged; copy it again"),
+    "names that are no text": (no_text, "cannot load it .*utf-8"),
     "huge": (huge, "1,099,511,627,776 bytes.*less than 2 GiB"),
     "external data missing": (external, "its weights are in 'weights.bin', which is not beside it; copy that file too"),
     "external data outside": (lambda path: external(path, location="../w ts.bin"[:11]), "lie outside its folder"),
@@ -180,7 +186,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_faulty_graph_is_told_in_one_line(tmp_path: Path, fault: str) -> None:
+def test_a_faulty_graph_is_told_in_one_line(tmp_path: Path, fault: str, capsys: pytest.CaptureFixture[str]) -> None:
     make, told = FAULTS[fault]
     path = tmp_path / "speaker.onnx"
     make(path)
@@ -188,6 +194,7 @@ def test_a_faulty_graph_is_told_in_one_line(tmp_path: Path, fault: str) -> None:
         open_encoder(path)
     assert str(tmp_path / "speaker.") in str(error.value)
     assert "\n" not in str(error.value)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_external_data_are_part_of_the_fingerprint(tmp_path: Path) -> None:

@@ -26,7 +26,13 @@ def load_session(path: Path) -> Any:
     threads = os.environ.get("OMP_NUM_THREADS", "")
     options.intra_op_num_threads = int(threads) if threads.isdigit() else 0
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+        # Names and metadata are decoded where they are read; those of a damaged file may be no text.
+        _ = [(one.name, one.shape) for one in (*session.get_inputs(), *session.get_outputs())]
+        _ = session.get_modelmeta().custom_metadata_map
+        return session
     except Exception as error:  # its classes have no common base
         reason = _reason(error)
         raise EncoderError(f"{path}: onnxruntime cannot load it ({reason}); {_remedy(reason)}") from None
