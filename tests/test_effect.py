@@ -193,7 +193,10 @@ def test_a_study_may_set_what_takes_effect_in_one_system(changes: dict[str, Any]
         ({"systems.adam.set": {"optimiser": {"momentum": 0.5}}}, "systems.adam.set: optimiser.momentum: has no effect"),
         ({"train": {"schedule": {"factor": 0.5}}}, "train: schedule.factor: has no effect here, because it needs sch"),
         ({"test": {"scoring": {"norm": {"top": 9}}}}, "test.scoring: norm.top: has no effect here"),
-        ({"systems.tta.scoring": {"embedding.crops": 4}}, "systems.tta.scoring: embedding.crops: has no effect here"),
+        (
+            {"systems.tta.scoring": {"embedding.name": "segments", "embedding.crops": 4}},
+            "systems.tta.scoring: embedding.crops: has no effect here",
+        ),
     ],
 )
 def test_a_study_may_not_set_what_has_no_effect_in_any(changes: dict[str, Any], told: str) -> None:
