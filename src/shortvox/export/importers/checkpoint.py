@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     except (OSError, MemoryError):
         raise
     except Exception as error:  # the unpickler may stumble over damaged bytes anywhere
-        raise ModelError(f"{path}: {_reason(path, str(error))}") from None
+        raise ModelError(f"{path}: {_reason(str(error))}") from None
     tensors = named_weights(content)
     if not tensors:
         raise ModelError(f"{path}: holds no weights by name; expected the state dict of a network")
@@ -49,7 +48,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _reason(path: Path, told: str) -> str:
+def _reason(told: str) -> str:
     """Why torch does not open a file, in one line."""
     needs = re.search(r"GLOBAL ([\w.]+)", told)
     if needs is not None:
@@ -59,9 +58,7 @@ def _reason(path: Path, told: str) -> str:
         )
     if "TorchScript" in told:
         return "a TorchScript program, not weights; import the checkpoint it was made of"
-    if zipfile.is_zipfile(path):
-        return "a damaged or no checkpoint of torch.save; copy it again"
-    return "no checkpoint of torch.save, or a truncated one; copy it again"
+    return "no checkpoint of torch.save, or a damaged one; copy it again"
 
 
 def named_weights(content: Any) -> dict[str, Tensor]:
