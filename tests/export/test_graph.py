@@ -19,6 +19,7 @@ import torch
 from shortvox.errors import ModelError
 from shortvox.export.graph import _traced, front_end_graph, make_graph
 from shortvox.export.parity import ALONE, TOGETHER, made_speech, parity
+from shortvox.export.quantise import quantised
 from shortvox.frontend.frontend import FrontEnd, FrontEndSettings
 from shortvox.models import Backbone, backbone, blueprint, parameter_count
 from shortvox.models.folder import load_model
@@ -70,11 +71,16 @@ def test_every_backbone_gives_what_torch_gives(name: str, tmp_path: Path) -> Non
         SpeakerModel.fresh(ModelSettings(backbone=name, frontend=front_end, head=None), ()), backbone=network
     )
     path = tmp_path / "model.onnx"
-    path.write_bytes(make_graph(model, name=name).SerializeToString())
+    graph = make_graph(model, name=name)
+    path.write_bytes(graph.SerializeToString())
     found = parity(model, path)
     assert len(found.cosines) == len(ALONE) + len(TOGETHER)
     assert {"0.01 s", "60 s"} <= set(found.cosines)
     found.require(0.99999, name)
+    speech = np.stack([made_speech(16_000, seed) for seed in range(2)])
+    feed = {"waveforms": speech, "lengths": np.full(2, 16_000)}
+    small = session_of(quantised(graph, speech))
+    assert (session_of(graph).run(None, feed)[0] * small.run(None, feed)[0]).sum(axis=1).min() > 0.9
 
 
 def test_a_front_end_gives_what_torch_gives_and_drops_pauses() -> None:

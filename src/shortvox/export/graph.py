@@ -163,6 +163,7 @@ def _traced(module: nn.Module, inputs: Mapping[str, Tensor], outputs: list[str],
         assert traced is not None
         _tidy(traced.model)
     proto = traced.model_proto
+    _drop_zero_biases(proto)
     # Names of shapes mean one thing in each half; what the exporter notes for debugging names files of this machine.
     del proto.graph.value_info[:]
     del proto.graph.metadata_props[:]
@@ -190,6 +191,22 @@ def _tidy(model: Any) -> None:
         passes.RemoveUnusedOpsetsPass(),
     ):
         tidying(model)
+
+
+def _drop_zero_biases(proto: Any) -> None:
+    """Take away the zeros that the exporter gives convolutions without a bias: one tensor for all of them, which has no
+    one scale when it is quantised with each.
+    """
+    from onnx import numpy_helper
+
+    zeros = {one.name for one in proto.graph.initializer if not numpy_helper.to_array(one).any()}
+    for node in proto.graph.node:
+        if node.op_type == "Conv" and len(node.input) == 3 and node.input[2] in zeros:
+            del node.input[2:]
+    used = {name for node in proto.graph.node for name in node.input}
+    kept = [one for one in proto.graph.initializer if one.name in used]
+    del proto.graph.initializer[:]
+    proto.graph.initializer.extend(kept)
 
 
 def _name_axes(proto: Any, names: Mapping[str, tuple[str | None, ...]]) -> None:
