@@ -20,12 +20,26 @@ def tune_memory() -> None:
     CAM++ embeds 768 utterances in 2.5 GB with the last 16, in 3.3 GB with all. A training step takes 3 to 8 % longer.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", PRIMITIVES)
+    if (glibc := _glibc()) is not None:
+        glibc.mallopt(_M_MMAP_THRESHOLD, 2**30)
+        glibc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        glibc.mallopt(_M_TOP_PAD, 2**27)
+
+
+def release_memory() -> None:
+    """Give what was freed back to the kernel; batches of different lengths leave holes that nothing fits into.
+
+    CAM++ embeds 1280 utterances in 3.1 GB, of which 0.5 GB are in use; it went on to 8 GB for 16 000.
+    """
+    if (glibc := _glibc()) is not None:
+        glibc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
     if not sys.platform.startswith("linux"):
-        return
+        return None
     try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return
-    mallopt(_M_MMAP_THRESHOLD, 2**30)
-    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-    mallopt(_M_TOP_PAD, 2**27)
+        library = ctypes.CDLL("libc.so.6")
+    except OSError:
+        return None
+    return library if hasattr(library, "malloc_trim") else None

@@ -12,9 +12,12 @@ from torch import Tensor
 from shortvox.corpora.crop import Crop, enough_memory, of_similar_length, whole
 from shortvox.corpora.store import AudioStore
 from shortvox.frontend.filterbank import frame_bounds
+from shortvox.memory import release_memory
 from shortvox.models.speaker_model import SpeakerModel
 
 Context = Literal["crop", "file"]
+
+RELEASED_EVERY = 10  # batches
 
 
 def embed_crops(
@@ -40,12 +43,15 @@ def embed_crops(
     training = model.backbone.training
     model.backbone.eval()
     with torch.inference_mode():
-        for places, chosen in _batches(store, crops, context):
+        for number, (places, chosen) in enumerate(_batches(store, crops, context), start=1):
             with enough_memory(store, within(store, chosen, context)):
                 heard = hear(model, store, chosen, transform=transform, context=context)
                 result[places] = model.embed(heard.waveforms, heard.lengths, inside=heard.inside).cpu().numpy()
             if on_batch is not None:
                 on_batch(len(places))
+            if number % RELEASED_EVERY == 0:
+                release_memory()
+    release_memory()
     model.backbone.train(training)
     return model.require_unit_length(result)
 
