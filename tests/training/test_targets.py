@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,35 @@ def test_batch_norms_may_keep_the_models_statistics(
     moved = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
     assert any(name.endswith("running_mean") for name in moved) == (statistics == "batch")
     assert "backbone.norm.weight" in moved or any(".norm.weight" in name for name in moved)
+
+
+def test_weights_may_be_blended_with_those_of_the_start(data: SpeechData, teacher: Path, tmp_path: Path) -> None:
+    ends = {}
+    for share in (0.0, 0.25, 1.0):
+        trainings.run({**PLAIN, "transfer": {"blend": share}}, data, tmp_path / f"{share}", init=teacher)
+        ends[share] = load_file(tmp_path / f"{share}" / "model.safetensors")
+    start = load_file(teacher / "model.safetensors")
+    for name, tensor in start.items():
+        if name.startswith("backbone."):
+            assert torch.equal(ends[0.0][name], tensor)
+            torch.testing.assert_close(ends[0.25][name], 0.75 * tensor + 0.25 * ends[1.0][name])
+    assert not torch.equal(ends[1.0]["backbone.norm.weight"], start["backbone.norm.weight"])
+
+
+def test_what_was_heard_before_a_stop_is_kept(
+    data: SpeechData, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "AT_ONCE", 5)
+    values = {**PLAIN, "teachers": {"long": {**LONG, "model": str(teacher)}}}
+
+    def stop(done: int, steps: int, status: str) -> None:
+        if " 5 of " in status:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        trainings.run(values, data, tmp_path / "out", on_step=stop)
+    assert len(list((tmp_path / "out" / "targets").iterdir())) == 1
+    trainings.run(values, data, tmp_path / "out", resume=True)
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ class TransferSettings(Settings):
     head: Literal["trained", "frozen"] = "trained"
     freeze_norm: bool = Field(False, description="freeze the batch norm after the embedding too")
     statistics: Literal["batch", "model"] = Field("batch", description="what all batch norms normalise by in training")
+    blend: float = Field(1.0, ge=0, le=1, description="how far the weights that are kept lie from the start's")
     missing: Literal["refuse", "centroid"] = Field("refuse", description="training speakers without a head row")
     absent: Literal["keep", "drop"] = Field("keep", description="head rows of speakers who are not in the training")
     rows: Literal["model", "centroids"] = Field("model", description="W: the model's, or full-length speaker centroids")
@@ -85,6 +86,7 @@ class TransferSettings(Settings):
         return self
 
 
+_NEW_DEFAULTS = (("transfer", "statistics", "batch"), ("transfer", "blend", 1.0), ("augment", "most", 1))
 _NEWER = ("target", "centred", "contrast", "contrast_scale")  # of teachers: models were trained without them
 
 
@@ -318,7 +320,7 @@ class TrainSettings(Settings):
                 if key in _NEWER and teacher[key] == field.default:
                     del teacher[key]
         settings["model"]["frontend"] = self.model.frontend.identity()
-        for part, key, usual in (("transfer", "statistics", "batch"), ("augment", "most", 1)):
+        for part, key, usual in _NEW_DEFAULTS:
             if settings[part][key] == usual:
                 del settings[part][key]
         for key, default in (("begin", 0), ("epochs", None), ("context", "crop")):

@@ -40,7 +40,7 @@ from shortvox.training.settings import TrainSettings, TransferSettings
 from shortvox.training.state import Progress, require_fit, restore, snapshot
 from shortvox.training.targets import utterance_targets
 from shortvox.training.tracking import Tracker
-from shortvox.training.transfer import freeze, transfer
+from shortvox.training.transfer import blend, freeze, transfer
 
 Validate = Callable[[SpeakerModel], dict[str, float]]
 OnStep = Callable[[int, int, str], None]
@@ -88,9 +88,10 @@ def train(
         model = _initial_model(settings, data, source).to(place.device)
         freeze(model, settings.transfer)
         settings = settings.simplified()
-        targets = _hear_utterances(settings, data, teachers, cache or out / "targets", place, on_step)
+        start = {name: tensor.clone() for name, tensor in model.backbone.state_dict().items()}
+        targets = _hear_utterances(settings, data, teachers, cache or out / "targets", place, interrupt, on_step)
         learner = Learner(model, settings, place, {name: teachers[name] for name in settings.teachers}, targets)
-        trained = _run(settings, data, model, learner, out, run, place, interrupt, validate, on_step)
+        trained = _run(settings, data, model, start, learner, out, run, place, interrupt, validate, on_step)
     if trained is None:
         raise KeyboardInterrupt  # only now, so that no traceback keeps the ranks' network alive past their group
     return trained
@@ -100,6 +101,7 @@ def _run(
     settings: TrainSettings,
     data: SpeechData,
     model: SpeakerModel,
+    start: Mapping[str, Tensor],
     learner: Learner,
     out: Path,
     run: str | None,
@@ -164,6 +166,8 @@ def _run(
         load_tensors(learning, average)
         last = _loaded(batches, range(max(0, settings.steps - NORM_BATCHES), settings.steps), settings)
         estimate_norms(learner, (part for step, batch in last for part in _parts(batch, settings, step)))
+    if settings.transfer.blend < 1:
+        blend(model.backbone, start, settings.transfer.blend)
     done.wall_seconds += time.monotonic() - clock
     model.eval()
     if validate and place.leads:
@@ -261,14 +265,17 @@ def _hear_utterances(
     teachers: Mapping[str, SpeakerModel],
     cache: Path,
     place: Placement,
+    interrupt: Interruptible,
     on_step: OnStep | None,
 ) -> dict[str, Tensor]:
-    """What the teachers that hear whole utterances say of them."""
+    """What the teachers that hear whole utterances say of them; raises KeyboardInterrupt when asked to stop."""
 
     def hear(name: str, said: TeacherSettings) -> Tensor:
         def told(done: int, count: int) -> None:
             if on_step is not None and place.leads:
                 on_step(0, settings.steps, f"{name} hears the utterances, {done} of {count}")
+            if interrupt.requested and done < count:
+                raise KeyboardInterrupt  # what was heard is kept
 
         model = teachers[name].to(place.device)
         return utterance_targets(model, said, data, settings.augment.speeds, cache=cache, on_heard=told)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from shortvox.errors import ModelError
@@ -73,6 +75,14 @@ def transfer(
 def _with_rows(rows: Tensor, count: int) -> Tensor:
     """`rows` with `count` more of zeros, to be filled."""
     return torch.cat([rows, rows.new_zeros(count, *rows.shape[1:])])
+
+
+@torch.no_grad()
+def blend(network: nn.Module, start: Mapping[str, Tensor], share: float) -> None:
+    """Move the weights back, to `share` of the way from `start` to where they are (Wortsman et al., 2022: WiSE-FT)."""
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.lerp(start[name].to(tensor), tensor, share))
 
 
 def freeze(model: SpeakerModel, how: TransferSettings) -> None:
