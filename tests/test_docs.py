@@ -17,6 +17,7 @@ from shortvox.cli.verbs import Verb, app
 from shortvox.encoders.sidecar import GraphSettings
 from shortvox.evaluation.settings import TestSettings
 from shortvox.studies.catalogue import list_studies
+from shortvox.studies.settings import SystemSettings
 from shortvox.training.branches import SegmentSettings, TeacherSettings
 from shortvox.training.settings import TrainSettings
 
@@ -99,6 +100,10 @@ def test_every_printed_setting_can_be_set(page: Path) -> None:
                 | {f"test.{k}": v for k, v in leaves(TestSettings()).items()}
                 | dict.fromkeys(("T", "S", "only", "seeds", "compare")),
             )
+            of_a_system = re.fullmatch(r"systems\.[\w-]+\.(\w+)", key)
+            if of_a_system and words[0] == "study":
+                assert of_a_system[1] in SystemSettings.model_fields
+                continue
             assert key in keys, f"--set {value} in `shortvox {' '.join(words)}`"
 
 
