@@ -14,12 +14,12 @@ from timing import ratio
 from shortvox.encoders.batches import padded
 from shortvox.encoders.session import load_session
 from shortvox.export.parity import made_speech
-from shortvox.memory import tune_allocator
+from shortvox.memory import tune_memory
 from shortvox.models.folder import load_model
 
 
 def main() -> None:
-    tune_allocator()
+    tune_memory()
     torch.set_num_threads(1)
     folder, exported = map(Path, sys.argv[1:3])
     model = load_model(folder)
