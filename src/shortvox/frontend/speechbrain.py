@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from shortvox.corpora.audio import SAMPLE_RATE
-from shortvox.frontend.filterbank import FilterBank, filter_bank, frame_count
+from shortvox.frontend.filterbank import filter_bank, frame_count
 from shortvox.frontend.masking import frame_mask
-from shortvox.frontend.stft import HALF, hamming_fourier, mel_edges, power_spectrum
+from shortvox.frontend.stft import HALF, CentredBank, mel_edges
 
 if TYPE_CHECKING:
     from shortvox.frontend.frontend import FrontEndSettings
@@ -23,25 +23,15 @@ RANGE = 80.0  # dB
 
 
 @filter_bank("speechbrain")
-class SpeechBrainBank(FilterBank):
+class SpeechBrainBank(CentredBank):
     """Decibels of triangular mel bands, none more than 80 dB below the utterance's loudest.
 
     Hamming window of 25 ms centred at every 10 ms, zeros outside the signal, power spectrum, 0 to 8000 Hz. A triangle
     is as wide on its upper as on its lower side.
     """
 
-    cosines: Tensor
-    sines: Tensor
-    mel: Tensor
-
     def __init__(self, *, bands: int = 80) -> None:
-        super().__init__()
-        self.bands = bands
-        self.edges = "centre"
-        cosines, sines = hamming_fourier(FFT)
-        self.register_buffer("cosines", cosines, persistent=False)
-        self.register_buffer("sines", sines, persistent=False)
-        self.register_buffer("mel", _mel_bank(bands), persistent=False)
+        super().__init__(fft=FFT, mel=_mel_bank(bands))
 
     @classmethod
     def make(cls, settings: FrontEndSettings) -> Self:
@@ -55,7 +45,7 @@ class SpeechBrainBank(FilterBank):
         return functional.pad(waveforms, (HALF, HALF)), counts
 
     def log_mel(self, signal: Tensor, counts: Tensor | None = None) -> Tensor:
-        energies = torch.matmul(power_spectrum(signal, self.cosines, self.sines), self.mel)
+        energies = self.energies(signal)
         decibels = 10.0 * energies.clamp_min(LEAST).log10()
         own = decibels
         if counts is not None:

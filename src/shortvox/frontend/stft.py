@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shortvox.frontend.filterbank import HOP, WINDOW
+from shortvox.frontend.filterbank import HOP, WINDOW, FilterBank
 
 HALF = WINDOW // 2
 
@@ -20,10 +20,27 @@ def hamming_fourier(fft: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(cosines).float(), torch.from_numpy(sines).float()
 
 
-def power_spectrum(signal: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    """(batch, samples), HALF of them before the first hop -> (batch, frames, fft / 2 + 1)."""
-    frames = signal.unfold(1, WINDOW, HOP)
-    return torch.matmul(frames, cosines).square_() + torch.matmul(frames, sines).square_()
+class CentredBank(FilterBank):
+    """Energies of triangular mel bands, `mel` (fft / 2 + 1, bands), of frames centred at every hop."""
+
+    cosines: Tensor
+    sines: Tensor
+    mel: Tensor
+
+    def __init__(self, *, fft: int, mel: Tensor) -> None:
+        super().__init__()
+        self.bands = mel.shape[1]
+        self.edges = "centre"
+        cosines, sines = hamming_fourier(fft)
+        self.register_buffer("cosines", cosines, persistent=False)
+        self.register_buffer("sines", sines, persistent=False)
+        self.register_buffer("mel", mel, persistent=False)
+
+    def energies(self, signal: Tensor) -> Tensor:
+        """(batch, samples), HALF of them before the first hop -> (batch, frames, bands)."""
+        frames = signal.unfold(1, WINDOW, HOP)
+        power = torch.matmul(frames, self.cosines).square_() + torch.matmul(frames, self.sines).square_()
+        return torch.matmul(power, self.mel)
 
 
 def mel_edges(bands: int, highest: float) -> np.ndarray:

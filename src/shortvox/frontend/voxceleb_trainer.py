@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from shortvox.corpora.audio import SAMPLE_RATE
-from shortvox.frontend.filterbank import FilterBank, filter_bank, frame_count
+from shortvox.frontend.filterbank import filter_bank, frame_count
 from shortvox.frontend.masking import reflected
-from shortvox.frontend.stft import HALF, hamming_fourier, mel_edges, power_spectrum
+from shortvox.frontend.stft import HALF, CentredBank, mel_edges
 
 if TYPE_CHECKING:
     from shortvox.frontend.frontend import FrontEndSettings
@@ -22,25 +22,15 @@ ADDED = 1e-6  # to each energy
 
 
 @filter_bank("voxceleb_trainer")
-class VoxcelebTrainerBank(FilterBank):
+class VoxcelebTrainerBank(CentredBank):
     """Natural logarithms of triangular mel bands.
 
     Pre-emphasis 0.97, Hamming window of 25 ms centred at every 10 ms, the signal reflected at its ends, power spectrum,
     0 to 8000 Hz.
     """
 
-    cosines: Tensor
-    sines: Tensor
-    mel: Tensor
-
     def __init__(self, *, bands: int = 64) -> None:
-        super().__init__()
-        self.bands = bands
-        self.edges = "centre"
-        cosines, sines = hamming_fourier(FFT)
-        self.register_buffer("cosines", cosines, persistent=False)
-        self.register_buffer("sines", sines, persistent=False)
-        self.register_buffer("mel", _mel_bank(bands), persistent=False)
+        super().__init__(fft=FFT, mel=_mel_bank(bands))
 
     @classmethod
     def make(cls, settings: FrontEndSettings) -> Self:
@@ -53,7 +43,7 @@ class VoxcelebTrainerBank(FilterBank):
         return reflected(emphasised, lengths, before=HALF, after=HALF)[:, :, 0], counts
 
     def log_mel(self, signal: Tensor, counts: Tensor | None = None) -> Tensor:
-        energies = torch.matmul(power_spectrum(signal, self.cosines, self.sines), self.mel)
+        energies = self.energies(signal)
         return (energies + ADDED).log()
 
 
