@@ -32,10 +32,10 @@ QUICK = (
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A published encoder: no head."""
+    """An encoder of ours, whose head knows other people."""
     folder = tmp_path_factory.mktemp("start") / "strong"
     torch.manual_seed(0)
-    save_model(folder, SpeakerModel.fresh(ModelSettings(backbone="ecapa-64", head=None), ()), card="")
+    save_model(folder, SpeakerModel.fresh(ModelSettings(backbone="ecapa-64"), ("somebody", "else")), card="")
     return folder
 
 

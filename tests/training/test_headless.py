@@ -90,3 +90,18 @@ def test_it_has_no_posteriors_to_teach(encoder: Path, data: SpeechData, tmp_path
 def test_a_training_needs_a_head() -> None:
     with pytest.raises(ConfigError, match=r"model\.head: null has no loss to learn from"):
         parse(TrainSettings, {"model": {"head": None}}, "c.yaml")
+
+
+def test_another_head_may_take_the_place_of_the_one_it_has(data: SpeechData, tmp_path: Path) -> None:
+    """Head, rows and speakers are the training's; a new one cannot be frozen."""
+    torch.manual_seed(0)
+    source = SpeakerModel.fresh(parse(ModelSettings, MODEL, "here"), ("somebody", "else"))
+    save_model(tmp_path / "start", source, card="")
+    settings = {**TWO_STEPS, "model": {**MODEL, "head": {"name": "softmax"}}, "optimiser": {"lr": 1e-4}}
+    with pytest.raises(ModelError, match="the model's head is aam, the training asks for softmax"):
+        trainings.run(settings, data, tmp_path / "refused", init=tmp_path / "start")
+    trained = trainings.run({**settings, "transfer": {"rows": "new"}}, data, tmp_path / "out", init=tmp_path / "start")
+    assert trained.speakers == data.corpus.speakers
+    assert 0 < moved(tmp_path / "start", trained) < 0.1
+    with pytest.raises(ConfigError, match="rows: new needs head: trained"):
+        parse(TrainSettings, {"transfer": {"rows": "new", "head": "frozen"}}, "here")

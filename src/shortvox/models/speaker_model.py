@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,11 @@ class SpeakerModel:
         if settings.head is not None:
             classifier = head[settings.head.name].make(settings.head, dim=network.dim, speakers=len(speakers))
         return cls(settings, FrontEnd(settings.frontend), network, classifier, speakers)
+
+    def headless(self) -> SpeakerModel:
+        """The same encoder without its head."""
+        settings = self.settings.model_copy(update={"head": None})
+        return replace(self, settings=settings, head=NoHead(dim=self.backbone.dim, speakers=0), speakers=())
 
     def modules(self) -> dict[str, nn.Module]:
         return {"backbone": self.backbone, "head": self.head}

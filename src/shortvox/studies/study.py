@@ -163,6 +163,8 @@ class Study:
             if lacking:
                 raise ConfigError(f"{where}.teachers: name the system, or set the model folder, of '{lacking[0]}'")
             if (before := self._before(name)) is not None:
+                if settings.transfer.rows == "new":
+                    before = before.model_copy(update={"head": None})
                 _same_model(where, settings.model, str(own.start), before)
             elif not own.start and settings.transfer != TransferSettings():
                 raise ConfigError(f"{where}.start: is missing; head: frozen and transfer need a system to start from")

@@ -67,7 +67,9 @@ class TransferSettings(Settings):
     blend: float = Field(1.0, ge=0, le=1, description="how far the weights that are kept lie from the start's")
     missing: Literal["refuse", "centroid"] = Field("refuse", description="training speakers without a head row")
     absent: Literal["keep", "drop"] = Field("keep", description="head rows of speakers who are not in the training")
-    rows: Literal["model", "centroids"] = Field("model", description="W: the model's, or full-length speaker centroids")
+    rows: Literal["model", "centroids", "new"] = Field(
+        "model", description="W: the model's, full-length speaker centroids, or a new head's, whatever the model has"
+    )
     refresh: Literal["never", "epoch", "ema"] = Field("never", description="how a frozen W follows the student")
     momentum: float = Field(0.99, ge=0, lt=1, description="ema: what W keeps of itself in a step")
     utterances: int = Field(10, ge=1, le=10_000, description="centroids: at most this many utterances of each speaker")
@@ -81,6 +83,8 @@ class TransferSettings(Settings):
 
     @model_validator(mode="after")
     def _only_frozen_rows_follow(self) -> TransferSettings:
+        if self.rows == "new" and self.head == "frozen":
+            raise ValueError("rows: new needs head: trained; what nobody has trained cannot be frozen")
         if self.refresh != "never" and self.head != "frozen":
             raise ValueError(f"refresh: {self.refresh} needs head: frozen, because a trained W follows its gradient")
         return self

@@ -28,7 +28,8 @@ def transfer(
     Rows of W are matched by name; rows of absent speakers stay as negatives unless `how.absent` drops them. A training
     speaker without a row is refused, or gets the unit mean of `centroids(source, names)` at the rows' mean length;
     `how.rows` may ask for that in every training speaker's row. The margin goes on where that of `source` ended. A
-    `source` without a head gets a new one, with random rows unless centroids are asked for.
+    `source` without a head, or whose head is not wanted (`how.rows` new), gets a new one, with random rows unless
+    centroids are asked for.
 
     Raises ModelError when the backbones, heads or front ends differ or a row is missing.
     """
@@ -38,6 +39,8 @@ def transfer(
                 f"--init: the model has {part} {getattr(source.settings, part)}, the training asks for "
                 f"{getattr(settings, part)}; set model.{part} to the model's own"
             )
+    if how.rows == "new":
+        source = source.headless()
     has, asked = source.settings.head, settings.head
     assert asked is not None  # the settings of a training see to it
     if has is not None and has.name != asked.name:
