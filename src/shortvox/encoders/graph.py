@@ -72,7 +72,9 @@ def open_graph(spec: str) -> Encoder:
 
 
 def _takes(spec: str) -> bool:
-    return not spec.startswith("python:") and (spec.endswith(".onnx") or is_folder(Path(spec)))
+    if is_folder(Path(spec)):
+        return (Path(spec) / GRAPH).exists() and not (Path(spec) / "config.yaml").is_file()
+    return not spec.startswith("python:") and spec.endswith(".onnx")
 
 
 kind("graph")(Kind(_takes, open_graph, "a folder that export made, an .onnx file"))

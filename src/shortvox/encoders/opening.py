@@ -1,4 +1,4 @@
-"""`open_encoder(SPEC)`: an encoder by what the user names. Kinds are asked in the order in which they stand here."""
+"""`open_encoder(SPEC)`: an encoder by what the user names. No two kinds take the same."""
 
 from __future__ import annotations
 
