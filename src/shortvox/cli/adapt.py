@@ -11,14 +11,13 @@ from rich.table import Table
 from shortvox.cli.options import AsJson, Cache, Corpora, Set, audio_cache, command_line
 from shortvox.config import parse_assignments
 from shortvox.errors import ConfigError
+from shortvox.evaluation.bootstrap import FEWEST_SPEAKERS
 from shortvox.printing import show_json, show_table
 from shortvox.progress import note
-from shortvox.studies.adapting import Change, adapt_study
+from shortvox.studies.adapting import Change, adapt_study, by_protocol
 from shortvox.studies.adapting import adapt as adapt_model
 from shortvox.studies.data import DataSource
 from shortvox.studies.runner import StudyRun
-
-LEAST_TEST_SPEAKERS = 20
 
 
 def adapt(
@@ -71,9 +70,8 @@ def adapt(
 
 
 def _table(changes: tuple[Change, ...], results: dict[str, Any]) -> Table:
-    protocols = results.get("protocols") or {results["protocol"]: results}
-    speakers = next(iter(protocols.values()))["trials"]["speakers"]
-    few = "; fewer than 20 test speakers: indicative" if speakers < LEAST_TEST_SPEAKERS else ""
+    speakers = next(iter(by_protocol(results).values()))["trials"]["speakers"]
+    few = f"; fewer than {FEWEST_SPEAKERS} test speakers: indicative" if speakers < FEWEST_SPEAKERS else ""
     table = Table(title=f"EER in percent, {speakers} test speakers", caption=f"95 % intervals over speakers{few}")
     for column in ("protocol", "length", "before", "after", "difference", "95 % interval"):
         table.add_column(column, justify="left" if column == "protocol" else "right")

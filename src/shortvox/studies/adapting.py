@@ -106,11 +106,16 @@ def _is_exported(model: Path, graphs: Path) -> bool:
     return bool(known == load_model(model).fingerprint())
 
 
+def by_protocol(results: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The figures of each protocol, of one as of several."""
+    protocols: Mapping[str, Any] = results.get("protocols") or {results["protocol"]: results}
+    return protocols
+
+
 def changes_of(results: Mapping[str, Any]) -> tuple[Change, ...]:
     """Before and after in every protocol and at every length."""
-    protocols = results.get("protocols") or {results["protocol"]: results}
     found = []
-    for name, figures in protocols.items():
+    for name, figures in by_protocol(results).items():
         compared = {one["length"]: one for one in figures["comparisons"] if (one["a"], one["b"]) == (AFTER, BEFORE)}
         systems = figures["systems"]
         for length, one in compared.items():

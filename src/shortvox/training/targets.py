@@ -38,6 +38,7 @@ def utterance_targets(
     By `settings` it is the embedding of the whole utterance or the mean of its speaker's at that speed, and less the
     mean of all. `cache` keeps what was heard; `on_heard(done, all)` follows it.
     """
+    known = (model.fingerprint(), data.corpus.fingerprint())
     heard = np.empty((len(data.corpus) * len(speeds), model.backbone.dim), dtype=np.float32)
     speaker = np.empty(len(heard), dtype=np.int64)
     number = {name: at for at, name in enumerate(data.corpus.speakers)}
@@ -46,7 +47,7 @@ def utterance_targets(
         speaker[places] = [number[u.speaker] * len(speeds) + at for u in data.corpus.utterances]
         for first in range(0, len(places), AT_ONCE):
             positions = range(first, min(first + AT_ONCE, len(places)))
-            heard[places[first : first + AT_ONCE]] = _heard(model, data, positions, speed, cache)
+            heard[places[first : first + AT_ONCE]] = _heard(model, data, positions, speed, known, cache)
             if on_heard is not None:
                 on_heard(at * len(places) + positions[-1] + 1, len(heard))
     targets = torch.from_numpy(heard)
@@ -59,12 +60,22 @@ def utterance_targets(
     return targets
 
 
-def _heard(model: SpeakerModel, data: SpeechData, positions: range, speed: float, cache: Path | None) -> np.ndarray:
-    """Unit-length embeddings of some whole utterances at one speed, from `cache` when heard before."""
+def _heard(
+    model: SpeakerModel,
+    data: SpeechData,
+    positions: range,
+    speed: float,
+    known: tuple[str, str],
+    cache: Path | None,
+) -> np.ndarray:
+    """Unit-length embeddings of some whole utterances at one speed, from `cache` when heard before.
+
+    Model and corpus are `known` by their fingerprints.
+    """
     path = None
     if cache is not None:
         ids = [data.corpus.utterances[position].id for position in positions]
-        parts = [model.fingerprint(), data.corpus.fingerprint(), speed, ids]
+        parts = [*known, speed, ids]
         path = cache / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}.safetensors"
         if (found := read_vectors(path)) is not None:
             return found

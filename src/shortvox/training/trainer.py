@@ -88,7 +88,9 @@ def train(
         model = _initial_model(settings, data, source).to(place.device)
         freeze(model, settings.transfer)
         settings = settings.simplified()
-        start = {name: tensor.clone() for name, tensor in model.backbone.state_dict().items()}
+        start = {}
+        if settings.transfer.blend < 1:
+            start = {name: tensor.clone() for name, tensor in model.backbone.state_dict().items()}
         targets = _hear_utterances(settings, data, teachers, cache or out / "targets", place, interrupt, on_step)
         learner = Learner(model, settings, place, {name: teachers[name] for name in settings.teachers}, targets)
         trained = _run(settings, data, model, start, learner, out, run, place, interrupt, validate, on_step)
