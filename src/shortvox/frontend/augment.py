@@ -26,6 +26,7 @@ KEPT_BYTES = 256 * 2**20  # decoded audio of each bank that stays in memory: 70 
 
 Kind = Callable[["Augmenter", np.ndarray, int, np.random.Generator], np.ndarray]
 kind: Registry[Kind] = Registry("augmentation")
+requirement: Registry[Callable[[], None]] = Registry("requirement of an augmentation")  # raises ConfigError if unmet
 
 
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -50,7 +51,7 @@ class AugmentSettings(Settings):
 
     probability: float = Field(0.5, ge=0, le=1, description="share of crops that are augmented")
     kinds: tuple[
-        Literal["noise", "music", "babble", "reverb", "telephone", "band", "playback", "overload", "loss"], ...
+        Literal["noise", "music", "babble", "reverb", "telephone", "codec", "band", "playback", "overload", "loss"], ...
     ] = ("noise", "babble", "reverb")
     most: int = Field(1, ge=1, le=8, description="kinds that a crop gets, one after the other, at most")
     noise: tuple[Folder, ...] = Field((), description="folders of noise; none: white noise")
@@ -116,6 +117,9 @@ class Augmenter:
         self.corpus = corpus
         self.store = store
         self.seed = seed
+        for name in settings.kinds:
+            if name in requirement:
+                requirement[name]()
         self._kinds = [kind[name] for name in settings.kinds]
         self.noises = Bank(settings.noise)
         self.musics = Bank(settings.music)

@@ -16,6 +16,7 @@ from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.store import AudioStore
 from shortvox.errors import ShortvoxError
 from shortvox.frontend import channels as channels  # more kinds of augmentation
+from shortvox.frontend import codecs as codecs
 from shortvox.frontend.augment import Augmenter
 from shortvox.frontend.filterbank import HOP, frame_bounds
 from shortvox.training.crops import FullUtterance, parse_crop

@@ -91,9 +91,11 @@ def train(
         start = {}
         if settings.transfer.blend < 1:
             start = {name: tensor.clone() for name, tensor in model.backbone.state_dict().items()}
+        # Before teachers hear for hours: they refuse what cannot be augmented with.
+        batches = TrainingBatches(data.corpus, data.store, settings, model.speakers, rank=place.rank, ranks=place.ranks)
         targets = _hear_utterances(settings, data, teachers, cache or out / "targets", place, interrupt, on_step)
         learner = Learner(model, settings, place, {name: teachers[name] for name in settings.teachers}, targets)
-        trained = _run(settings, data, model, start, learner, out, run, place, interrupt, validate, on_step)
+        trained = _run(settings, data, batches, model, start, learner, out, run, place, interrupt, validate, on_step)
     if trained is None:
         raise KeyboardInterrupt  # only now, so that no traceback keeps the ranks' network alive past their group
     return trained
@@ -102,6 +104,7 @@ def train(
 def _run(
     settings: TrainSettings,
     data: SpeechData,
+    batches: TrainingBatches,
     model: SpeakerModel,
     start: Mapping[str, Tensor],
     learner: Learner,
@@ -124,7 +127,6 @@ def _run(
         done = restore(latest, learning, optimiser, average)
     parallel = place.wrap(learner)
     rows = FOLLOWING[settings.transfer.refresh](model, data, settings)
-    batches = TrainingBatches(data.corpus, data.store, settings, model.speakers, rank=place.rank, ranks=place.ranks)
     tracker = Tracker(out, enabled=settings.tensorboard and place.leads, done=done.step)
     averaged = averaged_steps(settings)
     clock = time.monotonic()
