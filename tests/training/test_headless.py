@@ -17,7 +17,8 @@ from shortvox.models.folder import load_model, save_model
 from shortvox.models.settings import ModelSettings
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.training.centroids import utterance_centroids
-from shortvox.training.settings import TrainSettings, TransferSettings
+from shortvox.training.parts import TransferSettings
+from shortvox.training.settings import TrainSettings
 from shortvox.training.transfer import transfer
 
 FRONT_END: dict[str, Any] = {"edges": "snip", "scale": 1.0}
@@ -87,9 +88,43 @@ def test_it_has_no_posteriors_to_teach(encoder: Path, data: SpeechData, tmp_path
         trainings.run({**PLAIN, "steps": 2, "teachers": {"published": teacher}}, data, tmp_path)
 
 
-def test_a_training_needs_a_head() -> None:
-    with pytest.raises(ConfigError, match=r"model\.head: null has no loss to learn from"):
-        parse(TrainSettings, {"model": {"head": None}}, "c.yaml")
+TAUGHT: dict[str, Any] = {"posterior": 0, "hears": "utterance", "teaches": ["crop"]}
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({}, r"model\.head: null has no loss to learn from"),
+        ({"teachers": {"t": {**TAUGHT, "embedding": 0}}}, r"model\.head: null has no loss to learn from"),
+        ({"teachers": {"t": TAUGHT}, "segments": {"length": "1s"}}, "segments: are scored by a head"),
+        ({"teachers": {"t": {"teaches": ["crop"]}}}, r"teachers\.t\.posterior: the loss of no head has no row"),
+        ({"teachers": {"t": TAUGHT}, "transfer": {"head": "frozen"}}, r"transfer\.head: the loss of no head"),
+    ],
+)
+def test_a_training_needs_a_head_or_a_teacher(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        parse(TrainSettings, {"model": {"head": None}, **values}, "c.yaml")
+
+
+@pytest.mark.parametrize("started", ["afresh", "from an encoder", "from a model with a head"])
+def test_teachers_alone_teach_a_model_without_a_head(
+    encoder: Path, data: SpeechData, tmp_path: Path, started: str
+) -> None:
+    """The loss is the teacher's alone, of which the crops know their speakers; what is kept is an encoder."""
+    init = None if started == "afresh" else encoder
+    if started == "from a model with a head":
+        init = tmp_path / "start"
+        save_model(init, SpeakerModel.fresh(parse(ModelSettings, MODEL, "here"), ("somebody", "else")), card="")
+    teacher = {**TAUGHT, "model": str(encoder), "contrast": 1}
+    settings = {**TWO_STEPS, "model": {**MODEL, "head": None}, "teachers": {"long": teacher}}
+    told: list[str] = []
+    trained = trainings.run(settings, data, tmp_path / "out", init=init, on_step=lambda *said: told.append(said[2]))
+    kept = load_model(tmp_path / "out")
+    assert kept.settings.head is None
+    assert kept.speakers == ()
+    assert kept.fingerprint() == trained.fingerprint()
+    assert moved(encoder, trained) > 0
+    assert all(0 < float(line.removeprefix("loss ")) < 6 for line in told if line.startswith("loss"))  # no AAM in it
 
 
 def test_another_head_may_take_the_place_of_the_one_it_has(data: SpeechData, tmp_path: Path) -> None:

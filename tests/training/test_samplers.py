@@ -3,13 +3,16 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.utterance import Utterance
 from shortvox.errors import ConfigError
+from shortvox.frontend.filterbank import HOP
 from shortvox.training.crops import FixedCrop, FullUtterance, RandomCrop, parse_crop
 from shortvox.training.samplers import sampler
 from shortvox.training.settings import TrainSettings
@@ -99,6 +102,7 @@ def test_a_balanced_batch_needs_enough_speakers() -> None:
         ("1.5s", FixedCrop(1.5)),
         ("1-2s", RandomCrop(1.0, 2.0)),
         ("200-400f", RandomCrop(2.0, 4.0)),
+        ("0.3-4s log", RandomCrop(0.3, 4.0, log=True)),
         ("2-2s", FixedCrop(2.0)),
         ("1f", FixedCrop(0.01)),
         ("full", FullUtterance()),
@@ -108,7 +112,40 @@ def test_crops_are_read(text: str, crop: object) -> None:
     assert parse_crop(text) == crop
 
 
-@pytest.mark.parametrize("text", ["", "2", "s", "-1s", "2 s", "two", "1-s", "2-1s", "0s", "0.5f", "1-2", "nans", "2m"])
+@pytest.mark.parametrize("log", [False, True])
+def test_the_law_of_random_lengths(log: bool) -> None:
+    """Of 3 to 11 frames each is as likely as the next, or (log) n frames as likely as log((n + 1) / n)."""
+    rng = np.random.default_rng(0)
+    crop = RandomCrop(0.03, 0.11, log=log)
+    drawn = np.array([crop.samples(rng) for _ in range(20_000)])
+    frames = np.arange(3, 12)
+    counts = np.array([(drawn == HOP * n).sum() for n in frames])
+    assert counts.sum() == len(drawn)
+    law = np.log((frames + 1) / frames) if log else np.ones(len(frames))
+    assert chisquare(counts, len(drawn) * law / law.sum()).pvalue > 0.01
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2",
+        "s",
+        "-1s",
+        "2 s",
+        "two",
+        "1-s",
+        "2-1s",
+        "0s",
+        "0.5f",
+        "1-2",
+        "nans",
+        "2m",
+        "2s log",
+        "full log",
+        "1-2slog",
+    ],
+)
 def test_crops_that_make_no_sense_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="crop: ") as raised:
         parse_crop(text)

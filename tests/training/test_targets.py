@@ -92,6 +92,9 @@ def test_the_target_may_be_the_speakers_mean_and_less_the_mean_of_all(data: Spee
     mean = np.stack([own[speakers == name].mean(axis=0) for name in speakers])
     mean /= np.linalg.norm(mean, axis=1, keepdims=True)
     assert utterance_targets(model, said(target="speaker"), data, (1.0,)).numpy() == pytest.approx(mean, abs=1e-6)
+    between = own + mean
+    between /= np.linalg.norm(between, axis=1, keepdims=True)
+    assert utterance_targets(model, said(target="both"), data, (1.0,)).numpy() == pytest.approx(between, abs=1e-6)
     centred = own - own.mean(axis=0)
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
     assert utterance_targets(model, said(centred=True), data, (1.0,)).numpy() == pytest.approx(centred, abs=1e-5)
@@ -148,6 +151,47 @@ def test_a_crop_is_pulled_to_its_own_target_and_away_from_others(
     assert (logits == -np.inf).any()
     expected = 3 * (1 - cosines[own, own]).mean() - contrast * log_softmax(logits, axis=1)[own, own].mean()
     assert loss - plain == pytest.approx(expected, abs=1e-3)
+
+
+def test_segments_of_an_utterance_are_pulled_to_its_target_and_to_each_other(
+    data: SpeechData, model: SpeakerModel
+) -> None:
+    """One teacher of the whole utterance, another through a projection; the pieces are pulled to their mean too."""
+    taught = {"long": {**LONG, "teaches": ["segments"], "embedding": 3, "contrast": 2}}
+    taught["other"] = {**LONG, "teaches": ["segments", "aggregate"], "target": "speaker", "projection": True}
+    pieces = {"length": "20f", "overlap": 0.1, "loss": {"segments": 1, "aggregate": 0, "cosine": 5}}
+    values = {**PLAIN, "augment": QUIET, "segments": pieces, "teachers": taught}
+    settings = parse(TrainSettings, values, "test")
+    names = speaker_names(data.corpus.speakers, (1.0,))
+    torch.manual_seed(0)
+    student = SpeakerModel.fresh(settings.model, names)
+    tables = {name: utterance_targets(model, settings.teachers[name], data, (1.0,)) for name in taught}
+    both = dict.fromkeys(taught, model)
+    learner = Learner(student, settings, Placement(torch.device("cpu")), both, tables).eval()
+    batch = TrainingBatches(data.corpus, data.store, settings, names)[0]
+    assert batch.segments.shape[1] == 3
+    with torch.no_grad():
+        loss = float(learner(batch, torch.Generator().manual_seed(0), 1.0))
+        found = learner.embed(batch, torch.Generator().manual_seed(0))
+        plain = torch.stack([student.head(piece, batch.labels) for piece in found["segments"].unbind(1)]).mean()
+        project = learner.teachers["other"].project.weight.numpy()
+    unit = {name: value.numpy().astype(np.float64) for name, value in found.items()}
+    projected = {name: value @ project.T for name, value in unit.items()}
+    for vectors in (unit, projected):
+        vectors |= {name: value / np.linalg.norm(value, axis=-1, keepdims=True) for name, value in vectors.items()}
+    own, mean = (tables[name].numpy()[batch.recordings] for name in taught)
+    labels = batch.labels.numpy()
+    unasked = (labels[:, None] == labels) & ~np.eye(len(labels), dtype=bool)
+    logits = np.where(unasked, -np.inf, 20 * np.einsum("csd,td->sct", unit["segments"], own))
+    chosen = np.diagonal(log_softmax(logits, axis=2), axis1=1, axis2=2)
+    expected = (
+        3 * (1 - (unit["segments"] * own[:, None]).sum(-1)).mean()
+        - 2 * chosen.mean()
+        + (1 - (projected["segments"] * mean[:, None]).sum(-1)).mean()
+        + (1 - (projected["aggregate"] * mean).sum(-1)).mean()
+        + 5 * (1 - (unit["segments"] * unit["aggregate"][:, None]).sum(-1)).mean()
+    )
+    assert loss - float(plain) == pytest.approx(expected, abs=2e-3)
 
 
 def test_a_student_lands_nearer_to_its_targets_and_resumes(

@@ -16,7 +16,7 @@ from trainings import PLAIN
 from shortvox.corpora.speech import SpeechData
 from shortvox.models.layers import BatchNorm
 from shortvox.training.optim import learning_rate
-from shortvox.training.settings import ScheduleSettings
+from shortvox.training.parts import ScheduleSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -18,7 +18,8 @@ from shortvox.models.settings import ModelSettings
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.training.batches import change_speed
 from shortvox.training.centroids import utterance_centroids
-from shortvox.training.settings import TrainSettings, TransferSettings
+from shortvox.training.parts import TransferSettings
+from shortvox.training.settings import TrainSettings
 from shortvox.training.transfer import transfer
 
 SETTINGS = ModelSettings(backbone="ecapa-64")

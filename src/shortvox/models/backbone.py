@@ -34,6 +34,10 @@ class Backbone(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         return self.pool(self.trunk(features, lengths))
 
+    def blocks_in_order(self) -> tuple[tuple[str, ...], ...]:
+        """The names of the modules of each block, from the input to the embedding; every parameter is in one."""
+        raise NotImplementedError
+
     def embedding_norm(self) -> BatchNorm:
         """The normalisation layer after the embedding, which a frozen head may freeze with it."""
         raise NotImplementedError

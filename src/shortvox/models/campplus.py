@@ -151,6 +151,10 @@ class CamPlusPlus(Backbone):
         sd = torch.where(own_frames(frames, lengths)[:, None] > 1, sd, SD_OF_ONE)
         return self.norm(self.embedding(torch.cat([mean, sd], dim=1))).float()
 
+    def blocks_in_order(self) -> tuple[tuple[str, ...], ...]:
+        dense = tuple((f"blocks.{at}", f"transitions.{at}") for at in range(len(self.blocks)))
+        return (("head",), ("entry", "entry_norm"), *dense, ("last_norm", "embedding", "norm"))
+
     def embedding_norm(self) -> BatchNorm:
         return self.norm
 

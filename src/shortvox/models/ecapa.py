@@ -113,6 +113,10 @@ class Ecapa(Backbone):
         pooled = self.pooled_norm(self.pooling(maps.frames, maps.lengths))
         return self.norm(self.embedding(pooled)).float()
 
+    def blocks_in_order(self) -> tuple[tuple[str, ...], ...]:
+        blocks = tuple((f"blocks.{at}",) for at in range(len(self.blocks)))
+        return (("stem",), *blocks, ("aggregate", "aggregate_norm", "pooling"), ("pooled_norm", "embedding", "norm"))
+
     def embedding_norm(self) -> BatchNorm:
         return self.norm
 

@@ -105,6 +105,9 @@ class IskConvNet(Backbone):
         statistics = [part for maps in scales for part in mean_and_sd(*maps)]
         return self.norm(self.embedding(torch.cat(statistics, dim=1))).float()
 
+    def blocks_in_order(self) -> tuple[tuple[str, ...], ...]:
+        return (("stem", "stem_norm"), *self.stages.names("stages"), ("embedding", "norm"))
+
     def embedding_norm(self) -> BatchNorm:
         return self.norm
 

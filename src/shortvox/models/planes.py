@@ -93,6 +93,10 @@ class ResidualStages(nn.Module):
                 inputs = outputs
             self.stages.append(blocks)
 
+    def names(self, prefix: str) -> tuple[tuple[str, ...], ...]:
+        """Those of the stages, in a module that has these as `prefix`."""
+        return tuple((f"{prefix}.stages.{at}",) for at in range(len(self.stages)))
+
     def forward(self, planes: Tensor, lengths: Tensor | None = None) -> Scales:
         scales = []
         for stage, blocks in enumerate(self.stages):

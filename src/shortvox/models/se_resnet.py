@@ -77,6 +77,9 @@ class SeResNet(Backbone):
         (maps,) = scales
         return self.norm(self.embedding(self.pooling(*maps))).float()
 
+    def blocks_in_order(self) -> tuple[tuple[str, ...], ...]:
+        return (("stem", "stem_norm"), *self.stages.names("stages"), ("pooling", "embedding", "norm"))
+
     def embedding_norm(self) -> BatchNorm:
         return self.norm
 

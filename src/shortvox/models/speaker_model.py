@@ -36,12 +36,12 @@ class SpeakerModel:
 
     @classmethod
     def fresh(cls, settings: ModelSettings, speakers: tuple[str, ...]) -> SpeakerModel:
-        """A model with random weights (torch's global generator)."""
+        """A model with random weights (torch's global generator); one without a head has no rows to name."""
         network = backbone[settings.backbone]()
         settings.check(network)
-        classifier: Head = NoHead(dim=network.dim, speakers=0)
-        if settings.head is not None:
-            classifier = head[settings.head.name].make(settings.head, dim=network.dim, speakers=len(speakers))
+        if settings.head is None:
+            return cls(settings, FrontEnd(settings.frontend), network, NoHead(dim=network.dim, speakers=0), ())
+        classifier = head[settings.head.name].make(settings.head, dim=network.dim, speakers=len(speakers))
         return cls(settings, FrontEnd(settings.frontend), network, classifier, speakers)
 
     def headless(self) -> SpeakerModel:

@@ -16,7 +16,8 @@ from shortvox.models.folder import read_settings
 from shortvox.models.settings import ModelSettings
 from shortvox.studies.budget import Epochs, count_steps, parse_length
 from shortvox.studies.settings import StudySettings
-from shortvox.training.settings import TrainSettings, TransferSettings
+from shortvox.training.parts import TransferSettings
+from shortvox.training.settings import TrainSettings
 
 
 @dataclass(frozen=True)
@@ -183,11 +184,10 @@ class Study:
 
 
 def _same_model(where: str, own: ModelSettings, start: str, before: ModelSettings) -> None:
-    assert own.head is not None  # the settings of a training see to it
     for part, mine, its in (
         ("backbone", own.backbone, before.backbone),
         ("frontend", own.frontend, before.frontend),
-        ("head.name", own.head.name, before.head.name if before.head else None),
+        ("head.name", own.head and own.head.name, before.head and before.head.name),
     ):
-        if mine != its and its is not None:
+        if mine != its and None not in (mine, its):
             raise ConfigError(f"{where}.start: '{start}' has model.{part} {its}, here it is {mine}; make them the same")

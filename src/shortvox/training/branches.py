@@ -85,8 +85,8 @@ class TeacherSettings(Settings):
     hears: Literal["crop", "segments", "utterance"] = Field(
         "crop", description="what the student hears, or, once before training, the whole clean utterance"
     )
-    target: Literal["utterance", "speaker"] = Field(
-        "utterance", description="what it heard: that utterance, or the mean of the speaker's utterances"
+    target: Literal["utterance", "speaker", "both"] = Field(
+        "utterance", description="what it heard: that utterance, the mean of the speaker's utterances, or between them"
     )
     centred: bool = Field(False, description="less the mean of all that it heard, which no speaker has")
     teaches: tuple[Branch, ...] = Field(("segments",), min_length=1, description="which of the student's embeddings")

@@ -45,16 +45,17 @@ class FixedCrop:
 
 @dataclass(frozen=True)
 class RandomCrop:
-    """One length per batch, uniform between two, in whole frames."""
+    """One length per batch between two, in whole frames: all lengths alike, or all doublings of one (`log`)."""
 
     shortest: float
     longest: float
+    log: bool = False
 
     def samples(self, rng: np.random.Generator) -> int:
-        frames = rng.integers(
-            round(self.shortest * SAMPLE_RATE / HOP), round(self.longest * SAMPLE_RATE / HOP), endpoint=True
-        )
-        return int(frames) * HOP
+        first, last = (round(seconds * SAMPLE_RATE / HOP) for seconds in (self.shortest, self.longest))
+        if self.log:
+            return min(last, int(first * ((last + 1) / first) ** rng.random())) * HOP
+        return int(rng.integers(first, last, endpoint=True)) * HOP
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,12 @@ class FullUtterance:
 
 
 def parse_crop(text: str) -> CropPolicy:
-    """'2s', '200f' (frames of 10 ms), '1-2s', '200-400f' or 'full'; raises ConfigError for anything else."""
+    """'2s', '200f' (frames of 10 ms), '1-2s', '200-400f', '1-2s log' or 'full'; raises ConfigError for others."""
     if text == "full":
         return FullUtterance()
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?([sf])", text)
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?([sf])( log)?", text)
     if not match:
-        raise ConfigError(f"crop: '{text}' is none of '2s', '200f', '1-2s', '200-400f', 'full'")
+        raise ConfigError(f"crop: '{text}' is none of '2s', '200f', '1-2s', '200-400f', '1-2s log', 'full'")
     unit = 1.0 if match[3] == "s" else HOP / SAMPLE_RATE
     first = float(match[1]) * unit
     last = float(match[2]) * unit if match[2] else first
@@ -81,4 +82,6 @@ def parse_crop(text: str) -> CropPolicy:
             f"crop: '{text}' must run from at least one frame (0.01 s) up to something no shorter, and "
             f"at most {LONGEST:g} s"
         )
-    return FixedCrop(first) if first == last else RandomCrop(first, last)
+    if first == last and match[4]:
+        raise ConfigError(f"crop: '{text}' has one length, of which none is drawn; leave out 'log' or give a range")
+    return FixedCrop(first) if first == last else RandomCrop(first, last, log=bool(match[4]))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
 
+from shortvox.models import Backbone
 from shortvox.registry import Registry
-from shortvox.training.settings import OptimiserSettings, ScheduleSettings
+from shortvox.training.parts import OptimiserSettings, ScheduleSettings
 
 Decay = Callable[[float, ScheduleSettings], float]
 decay: Registry[Decay] = Registry("schedule")
@@ -43,14 +44,36 @@ def learning_rate(step: int, steps: int, peak: float, settings: ScheduleSettings
     return peak * decay[settings.name]((step - warmup) / max(1, steps - warmup), settings)
 
 
-def make_optimiser(modules: Iterable[nn.Module], settings: OptimiserSettings) -> torch.optim.Optimizer:
-    """Over the parameters that learn; vectors (biases, batch norm) are not decayed. Frozen ones are not in it."""
-    learning = [p for module in modules for p in module.parameters() if p.requires_grad]
+def make_optimiser(modules: Mapping[str, nn.Module], settings: OptimiserSettings) -> torch.optim.Optimizer:
+    """Over the parameters that learn; vectors (biases, batch norm) are not decayed. Frozen ones are not in it.
+
+    `share` of a group is what its rate is of the rate: 1, and by `layer_decay` less for a backbone's earlier blocks.
+    """
+    by_share: dict[float, list[nn.Parameter]] = {}
+    for module in modules.values():
+        for name, parameter in module.named_parameters():
+            depth = depth_of(module, name) if settings.layer_decay < 1 else 0
+            if parameter.requires_grad:
+                by_share.setdefault(settings.layer_decay**depth, []).append(parameter)
     groups = [
-        {"params": [p for p in learning if p.dim() > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in learning if p.dim() <= 1], "weight_decay": 0.0},
+        {"params": chosen, "weight_decay": decays, "share": share}
+        for share, learning in by_share.items()
+        for chosen, decays in (
+            ([p for p in learning if p.dim() > 1], settings.weight_decay),
+            ([p for p in learning if p.dim() <= 1], 0.0),
+        )
+        if chosen
     ]
-    return _OPTIMISERS[settings.name]([group for group in groups if group["params"]], settings)
+    return _OPTIMISERS[settings.name](groups, settings)
+
+
+def depth_of(module: nn.Module, name: str) -> int:
+    """How many blocks of a backbone come after that of the parameter `name`; 0 in any other module."""
+    if not isinstance(module, Backbone):
+        return 0
+    blocks = module.blocks_in_order()
+    place = max(at for at, block in enumerate(blocks) if any(f"{name}.".startswith(f"{part}.") for part in block))
+    return len(blocks) - 1 - place
 
 
 _OPTIMISERS: dict[str, Callable[[list[dict], OptimiserSettings], torch.optim.Optimizer]] = {

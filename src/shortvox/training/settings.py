@@ -1,4 +1,4 @@
-"""The settings of one training, one class per component."""
+"""The settings of one training, and what of them goes together."""
 
 from __future__ import annotations
 
@@ -10,87 +10,30 @@ from pydantic import Field, field_validator, model_validator
 
 from shortvox.config import Need, Settings
 from shortvox.frontend.augment import AugmentSettings
-from shortvox.heads import head
+from shortvox.heads import Head, NoHead, head
 from shortvox.models import blueprint
 from shortvox.models.embedding import Context
 from shortvox.models.settings import ModelSettings
 from shortvox.training.branches import Branch, SegmentSettings, TeacherSettings
 from shortvox.training.crops import FullUtterance, parse_crop
+from shortvox.training.parts import (
+    MOST_STEPS,
+    OptimiserSettings,
+    ScheduleSettings,
+    TransferSettings,
+    ValidationSettings,
+)
 
-MOST_STEPS = 10**9
 MOST_EPOCHS = 1e6
 MOST_SECONDS = 50_000  # of speech in the crops of a step: 3 GB as samples alone
 
 
-class OptimiserSettings(Settings):
-    name: Literal["adamw", "adam", "sgd"] = "adamw"
-    lr: float = Field(2e-3, gt=0, le=100)
-    weight_decay: float = Field(1e-2, ge=0, le=10)
-    momentum: float = Field(0.9, ge=0, lt=1)
-    clip: float | None = Field(5.0, gt=0, le=1e6, description="largest gradient norm; null for none")
-    needs_of_keys: ClassVar[Mapping[str, Need]] = {"momentum": Need("name=sgd", lambda own: own.name == "sgd")}
-
-
-class ScheduleSettings(Settings):
-    """Learning rate over the steps of this training: linear warm-up, then one of the named decays."""
-
-    name: Literal["cosine", "exponential", "step", "constant"] = "cosine"
-    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps")
-    final: float = Field(0.01, ge=0, le=1, description="last rate as a share of the first (cosine, exponential)")
-    factor: float = Field(0.1, gt=0, le=1, description="what each drop multiplies by (step)")
-    every: float = Field(0.33, gt=0, le=1, description="share of the steps between drops (step)")
-    needs_of_keys: ClassVar[Mapping[str, Need]] = {
-        "final": Need("name=cosine or exponential", lambda own: own.name in ("cosine", "exponential")),
-        "factor": Need("name=step", lambda own: own.name == "step"),
-        "every": Need("name=step", lambda own: own.name == "step"),
-    }
-
-
-class ValidationSettings(Settings):
-    """Speakers held out from the training speakers: watched during training, calibration fitted on them."""
-
-    speakers: int = Field(0, ge=0, le=100_000, description="how many; 0 switches validation off")
-    every: int = Field(0, ge=0, le=MOST_STEPS, description="steps between validations; 0: only at the end")
-    utterances: int = Field(8, ge=2, le=10_000, description="at most this many of each speaker")
-    needs_of_keys: ClassVar[Mapping[str, Need]] = {
-        "every": Need("speakers above 0", lambda own: own.speakers > 0),
-        "utterances": Need("speakers above 0", lambda own: own.speakers > 0),
-    }
-
-
-class TransferSettings(Settings):
-    """How a training that starts from a model treats that model's head."""
-
-    head: Literal["trained", "frozen"] = "trained"
-    freeze_norm: bool = Field(False, description="freeze the batch norm after the embedding too")
-    statistics: Literal["batch", "model"] = Field("batch", description="what all batch norms normalise by in training")
-    blend: float = Field(1.0, ge=0, le=1, description="how far the weights that are kept lie from the start's")
-    missing: Literal["refuse", "centroid"] = Field("refuse", description="training speakers without a head row")
-    absent: Literal["keep", "drop"] = Field("keep", description="head rows of speakers who are not in the training")
-    rows: Literal["model", "centroids", "new"] = Field(
-        "model", description="W: the model's, full-length speaker centroids, or a new head's, whatever the model has"
-    )
-    refresh: Literal["never", "epoch", "ema"] = Field("never", description="how a frozen W follows the student")
-    momentum: float = Field(0.99, ge=0, lt=1, description="ema: what W keeps of itself in a step")
-    utterances: int = Field(10, ge=1, le=10_000, description="centroids: at most this many utterances of each speaker")
-    needs_of_keys: ClassVar[Mapping[str, Need]] = {
-        "momentum": Need("refresh=ema", lambda own: own.refresh == "ema"),
-        "utterances": Need(
-            "rows=centroids, missing=centroid or refresh=epoch",
-            lambda own: own.rows == "centroids" or own.missing == "centroid" or own.refresh == "epoch",
-        ),
-    }
-
-    @model_validator(mode="after")
-    def _only_frozen_rows_follow(self) -> TransferSettings:
-        if self.rows == "new" and self.head == "frozen":
-            raise ValueError("rows: new needs head: trained; what nobody has trained cannot be frozen")
-        if self.refresh != "never" and self.head != "frozen":
-            raise ValueError(f"refresh: {self.refresh} needs head: frozen, because a trained W follows its gradient")
-        return self
-
-
-_NEW_DEFAULTS = (("transfer", "statistics", "batch"), ("transfer", "blend", 1.0), ("augment", "most", 1))
+_NEW_DEFAULTS = (
+    ("transfer", "statistics", "batch"),
+    ("transfer", "blend", 1.0),
+    ("augment", "most", 1),
+    ("optimiser", "layer_decay", 1.0),
+)
 _NEWER = ("target", "centred", "contrast", "contrast_scale")  # of teachers: models were trained without them
 
 
@@ -112,7 +55,7 @@ class TrainSettings(Settings):
         96, ge=2, le=65_536, description="crops per step over all ranks; speakers, with the balanced sampler"
     )
     accumulate: int = Field(1, ge=1, le=65_536, description="parts that a rank's share of a step is cut into")
-    crop: str = Field("2s", description="'2s' fixed, '1-2s' random per batch, 'full' utterances")
+    crop: str = Field("2s", description="'2s' fixed, '1-2s' or '1-2s log' random per batch, 'full' utterances")
     context: Context = Field("crop", description="what the front end hears: the crop, or all of its file")
     segments: SegmentSettings | None = Field(None, description="shorter pieces of the crop to learn from")
     teachers: dict[Annotated[str, Field(pattern=r"^[\w-]{1,40}$")], TeacherSettings] = Field(default_factory=dict)
@@ -141,8 +84,8 @@ class TrainSettings(Settings):
             "an augmentation to draw: augment.kinds and augment.probability, or SpecAugment",
             lambda own: own.augment.draws_anything,
         ),
-        "transfer.missing": Need("a head with rows, such as aam", lambda own: bool(head[own.model.head.name].rows)),
-        "transfer.absent": Need("a head with rows, such as aam", lambda own: bool(head[own.model.head.name].rows)),
+        "transfer.missing": Need("a head with rows, such as aam", lambda own: bool(own.loss.rows)),
+        "transfer.absent": Need("a head with rows, such as aam", lambda own: bool(own.loss.rows)),
     }
 
     @model_validator(mode="before")
@@ -177,26 +120,31 @@ class TrainSettings(Settings):
 
     @model_validator(mode="after")
     def _fits_its_head(self) -> TrainSettings:
-        if self.model.head is None:
-            raise ValueError("model.head: null has no loss to learn from; name a head, as {name: aam}")
-        name = self.model.head.name
+        name = "of no head" if self.model.head is None else self.model.head.name
+        if self.model.head is None and not any(t.pulls and "crop" in t.teaches for t in self.teachers.values()):
+            raise ValueError(
+                "model.head: null has no loss to learn from; name a head, as {name: aam}, or a teacher of the crop's "
+                "embedding"
+            )
+        if self.model.head is None and self.segments is not None:
+            raise ValueError("segments: are scored by a head, and model.head is null; name one, as {name: aam}")
         if self.sampler == "balanced" and isinstance(parse_crop(self.crop), FullUtterance):
             raise ValueError(
                 "sampler: balanced needs crops of one length in a batch, because whole utterances are "
                 "grouped by length; set crop to a length such as 2s"
             )
-        if head[name].pairs and self.sampler != "balanced":
+        if self.loss.pairs and self.sampler != "balanced":
             raise ValueError(
                 f"sampler: the loss {name} compares utterances of one speaker with each other; set sampler=balanced"
             )
-        if head[name].pairs and self.accumulate > 1:
+        if self.loss.pairs and self.accumulate > 1:
             raise ValueError(f"accumulate: the loss {name} compares all speakers of a step; set accumulate=1")
         comparing = [teacher for teacher, said in self.teachers.items() if said.contrast]
         if comparing and self.accumulate > 1:
             raise ValueError(
                 f"accumulate: teachers.{comparing[0]}.contrast compares all crops of a step; set accumulate=1"
             )
-        if not head[name].rows:
+        if not self.loss.rows:
             asked = [
                 key
                 for key, wanted in (
@@ -276,6 +224,11 @@ class TrainSettings(Settings):
         if self.segments is not None and self.segments.cmn == "crop":
             raise ValueError("context: file needs segments.cmn=segment; the mean is that of the file, not of the crop")
         return self
+
+    @property
+    def loss(self) -> type[Head]:
+        """The kind of head."""
+        return NoHead if self.model.head is None else head[self.model.head.name]
 
     @property
     def items(self) -> int:

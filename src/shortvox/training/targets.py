@@ -35,8 +35,8 @@ def utterance_targets(
 ) -> Tensor:
     """Unit-length targets (recordings, dim): one for each utterance at each speed, in the order of `recording`.
 
-    By `settings` it is the embedding of the whole utterance or the mean of its speaker's at that speed, and less the
-    mean of all. `cache` keeps what was heard; `on_heard(done, all)` follows it.
+    By `settings` it is the embedding of the whole utterance, the mean of its speaker's at that speed or the middle of
+    the two, and less the mean of all. `cache` keeps what was heard; `on_heard(done, all)` follows it.
     """
     known = (model.fingerprint(), data.corpus.fingerprint())
     heard = np.empty((len(data.corpus) * len(speeds), model.backbone.dim), dtype=np.float32)
@@ -51,10 +51,11 @@ def utterance_targets(
             if on_heard is not None:
                 on_heard(at * len(places) + positions[-1] + 1, len(heard))
     targets = torch.from_numpy(heard)
-    if settings.target == "speaker":
+    if settings.target != "utterance":
         own = torch.from_numpy(speaker)
         sums = torch.zeros(int(own.max()) + 1, targets.shape[1]).index_add_(0, own, targets)
-        targets = normalize(sums)[own]
+        means = normalize(sums)[own]
+        targets = means if settings.target == "speaker" else normalize(targets + means)
     if settings.centred:
         targets = normalize(targets - targets.mean(dim=0))
     return targets

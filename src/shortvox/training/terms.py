@@ -45,7 +45,8 @@ def make_terms(settings: TrainSettings, heads: Mapping[Branch, Head], teachers: 
     """The terms that the settings give a weight; `heads` names the head that each branch is scored against."""
     segments = settings.segments
     scorer = _Scorer(heads, "mean" if segments is None else segments.reduce)
-    terms = [Term(1.0, scorer.classification("crop"))] if segments is None else _segment_terms(segments, scorer)
+    own = Term(0.0 if settings.model.head is None else 1.0, scorer.classification("crop"))
+    terms = [own] if segments is None else _segment_terms(segments, scorer)
     for name, teacher in settings.teachers.items():
         for branch in teacher.teaches:
             terms.append(Term(teacher.embedding, scorer.embedding(name, teachers[name], branch)))

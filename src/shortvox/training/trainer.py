@@ -36,7 +36,8 @@ from shortvox.training.folder import describe, identity, training_folder
 from shortvox.training.interrupt import Interruptible
 from shortvox.training.learner import Learner
 from shortvox.training.optim import learning_rate, make_optimiser
-from shortvox.training.settings import TrainSettings, TransferSettings
+from shortvox.training.parts import TransferSettings
+from shortvox.training.settings import TrainSettings
 from shortvox.training.state import Progress, require_fit, restore, snapshot
 from shortvox.training.targets import utterance_targets
 from shortvox.training.tracking import Tracker
@@ -92,7 +93,8 @@ def train(
         if settings.transfer.blend < 1:
             start = {name: tensor.clone() for name, tensor in model.backbone.state_dict().items()}
         # Before teachers hear for hours: they refuse what cannot be augmented with.
-        batches = TrainingBatches(data.corpus, data.store, settings, model.speakers, rank=place.rank, ranks=place.ranks)
+        names = model.speakers or speaker_names(data.corpus.speakers, settings.augment.speeds)  # without a head: no rows
+        batches = TrainingBatches(data.corpus, data.store, settings, names, rank=place.rank, ranks=place.ranks)
         targets = _hear_utterances(settings, data, teachers, cache or out / "targets", place, interrupt, on_step)
         learner = Learner(model, settings, place, {name: teachers[name] for name in settings.teachers}, targets)
         trained = _run(settings, data, batches, model, start, learner, out, run, place, interrupt, validate, on_step)
@@ -117,7 +119,7 @@ def _run(
 ) -> SpeakerModel | None:
     """The loop itself; None when it was asked to stop, and a checkpoint is written."""
     learning = {**model.modules(), "extras": learner.extras}
-    optimiser = make_optimiser(learning.values(), settings.optimiser)
+    optimiser = make_optimiser(learning, settings.optimiser)
     average: dict[str, Tensor] = {}
     done = Progress.start()
     latest = load_latest(
@@ -135,7 +137,7 @@ def _run(
         rows.before_step(step)
         rate = learning_rate(step, settings.steps, settings.optimiser.lr, settings.schedule)
         for group in optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         share = _learn(parallel, batch, optimiser, settings, step, place) / place.ranks
         rows.after_step(*learner.spoken())
         # Known to all ranks, so that they go on, or stop, together.

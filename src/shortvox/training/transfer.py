@@ -13,7 +13,7 @@ from shortvox.models.layers import BatchNorm
 from shortvox.models.settings import ModelSettings
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.training.centroids import Centroids, place_rows
-from shortvox.training.settings import TransferSettings
+from shortvox.training.parts import TransferSettings
 
 
 def transfer(
@@ -29,7 +29,7 @@ def transfer(
     speaker without a row is refused, or gets the unit mean of `centroids(source, names)` at the rows' mean length;
     `how.rows` may ask for that in every training speaker's row. The margin goes on where that of `source` ended. A
     `source` without a head, or whose head is not wanted (`how.rows` new), gets a new one, with random rows unless
-    centroids are asked for.
+    centroids are asked for; where the settings have no head, there is none.
 
     Raises ModelError when the backbones, heads or front ends differ or a row is missing.
     """
@@ -39,11 +39,11 @@ def transfer(
                 f"--init: the model has {part} {getattr(source.settings, part)}, the training asks for "
                 f"{getattr(settings, part)}; set model.{part} to the model's own"
             )
-    if how.rows == "new":
+    asked = settings.head
+    if how.rows == "new" or asked is None:
         source = source.headless()
-    has, asked = source.settings.head, settings.head
-    assert asked is not None  # the settings of a training see to it
-    if has is not None and has.name != asked.name:
+    has = source.settings.head
+    if has is not None and asked is not None and has.name != asked.name:
         raise ModelError(f"--init: the model's head is {has.name}, the training asks for {asked.name}")
     if has is None and how.head == "frozen" and (how.rows, how.missing) == ("model", "refuse"):
         raise ModelError("--init: the model has no head to freeze; set transfer.rows=centroids")
