@@ -244,7 +244,7 @@ def test_espeak_speaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_voice_that_espeak_lacks_is_an_error_of_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = synthetic.SyntheticVoice("x", "m1", 50, 50, 160, 1.0)
     with pytest.raises(ShortvoxError, match="espeak-ng failed with status"):
-        synthetic._write(made, tmp_path, str(tmp_path / "no-library.so"), str(tmp_path), 0, 4)
+        synthetic.write_voice(made, tmp_path, str(tmp_path / "no-library.so"), str(tmp_path), 0, 4)
 
 
 def test_voices_differ_and_are_seeded() -> None:

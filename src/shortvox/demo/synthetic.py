@@ -183,7 +183,7 @@ def build(out: Path, *, seed: int, train: int = TRAIN_SPEAKERS, test: int = TEST
             split = "train" if position < train else "test"
             bar.update(task, note=voice.name)
             try:
-                rows[split] += _write(voice, out / split, str(library), str(data), seed, UTTERANCES[split])
+                rows[split] += write_voice(voice, out / split, str(library), str(data), seed, UTTERANCES[split])
             except ShortvoxError as error:
                 notes.append(f"{voice.name}: left out, {error}.")
             bar.advance(task)
@@ -209,10 +209,16 @@ def build(out: Path, *, seed: int, train: int = TRAIN_SPEAKERS, test: int = TEST
     )
 
 
-def _write(voice: SyntheticVoice, out: Path, library: str, data: str, seed: int, utterances: int) -> list[Utterance]:
+def write_voice(
+    voice: SyntheticVoice, out: Path, library: str, data: str, seed: int, utterances: int
+) -> list[Utterance]:
+    """Speak and write `utterances` of 6 to 8 s below `out`, with espeak-ng's `library` and its `data`.
+
+    Raises ShortvoxError when espeak-ng fails, or fewer than 4 come of it.
+    """
     rng = np.random.default_rng([seed, 3, *voice.name.encode()])
     with tempfile.TemporaryDirectory() as folder:
-        texts = [_sentence(rng) for _ in range(_SENTENCES_EACH * utterances + _SENTENCES_EACH)]
+        texts = [sentence(rng) for _ in range(_SENTENCES_EACH * utterances + _SENTENCES_EACH)]
         paths = [Path(folder) / f"{i:03d}.wav" for i in range(len(texts))]
         job = {
             "library": library,
@@ -252,7 +258,8 @@ def _write(voice: SyntheticVoice, out: Path, library: str, data: str, seed: int,
     return rows
 
 
-def _sentence(rng: np.random.Generator) -> str:
+def sentence(rng: np.random.Generator) -> str:
+    """One of 20 736."""
     return " ".join(part[rng.integers(len(part))] for part in (_WHO, _DOES, _WHAT, _WHEN)) + "."
 
 
