@@ -58,6 +58,7 @@ TRAIN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"teachers.t.hears": "utterance", "teachers.t.posterior": 0},
     ),
     "per_speaker": ({"per_speaker": 3}, {"sampler": "balanced"}),
+    "domain": ({"domain": "language"}, {"sampler": "domains"}),
     "model.head.margin": ({"model.head": {"name": "softmax", "margin": 0.3}}, {"model.head.name": "aam"}),
     "model.head.scale": ({"model.head": {"name": "softmax", "scale": 20}}, {"model.head.name": "aam"}),
     "model.head.margin_warmup": ({"model.head": {"margin": 0, "margin_warmup": 0.5}}, {"model.head.margin": 0.2}),

@@ -17,14 +17,16 @@ from shortvox.training.crops import FixedCrop, FullUtterance, RandomCrop, parse_
 from shortvox.training.samplers import sampler
 from shortvox.training.settings import TrainSettings
 
+DOMAINS = TrainSettings(batch=2).model_copy(update={"sampler": "domains", "domain": "tongue"})
 
-def corpus_of(counts: list[int]) -> Corpus:
-    """Speaker number n with counts[n] utterances."""
+
+def corpus_of(counts: list[int], tongues: str = "ab") -> Corpus:
+    """Speaker number n with counts[n] utterances, who speaks tongues[n], and so on in turn."""
     return Corpus(
         "made",
         Path("/"),
         tuple(
-            Utterance(f"{s}-{u}", f"s{s}", Path(f"/{s}-{u}.wav"))
+            Utterance(f"{s}-{u}", f"s{s}", Path(f"/{s}-{u}.wav"), extra=(("tongue", tongues[s % len(tongues)]),))
             for s, count in enumerate(counts)
             for u in range(count)
         ),
@@ -58,10 +60,11 @@ def test_speakers_utterances_are_drawn_alike() -> None:
 @pytest.mark.parametrize("name", list(sampler))
 def test_an_item_depends_on_seed_and_number_only(name: str) -> None:
     corpus = corpus_of([3, 2, 5, 4])
-    forward, backward = (sampler[name](corpus, TrainSettings(seed=4, batch=2)) for _ in range(2))
+    forward, backward = (sampler[name](corpus, DOMAINS.model_copy(update={"seed": 4})) for _ in range(2))
     expected = [forward(item) for item in range(200)]
     assert [backward(item) for item in reversed(range(200))] == expected[::-1]
-    assert [sampler[name](corpus, TrainSettings(seed=5, batch=2))(item) for item in range(200)] != expected
+    other = sampler[name](corpus, DOMAINS.model_copy(update={"seed": 5}))
+    assert [other(item) for item in range(200)] != expected
 
 
 @settings(max_examples=30, deadline=None)
@@ -87,6 +90,32 @@ def test_a_balanced_batch_has_no_speaker_twice(counts: list[int], seed: int, eac
         for turn in turns:
             available = len(corpus.by_speaker()[corpus.utterances[turn[0]].speaker])
             assert len(set(turn)) == min(each, available)
+
+
+def test_a_batch_of_the_domains_sampler_comes_from_one_domain_or_from_what_is_left_of_them() -> None:
+    tongues = "aaaaaaabbbbbbbc"
+    corpus = corpus_of([2] * len(tongues), tongues)
+    chosen = DOMAINS.model_copy(update={"batch": 3, "per_speaker": 2})
+    draw = sampler["domains"](corpus, chosen)
+    orders = set()
+    for epoch in range(5):
+        batches = []
+        for step in range(epoch * 5, epoch * 5 + 5):
+            drawn = [draw(item) for item in range(step * 6, step * 6 + 6)]
+            speakers = [corpus.utterances[position].speaker for position in drawn[::2]]
+            assert [corpus.utterances[position].speaker for position in drawn[1::2]] == speakers
+            batches.append(speakers)
+        assert sorted(name for batch in batches for name in batch) == sorted(corpus.speakers)
+        spoken = sorted("".join(sorted(tongues[int(name[1:])] for name in batch)) for batch in batches)
+        assert spoken == ["aaa", "aaa", "abc", "bbb", "bbb"]
+        orders.add(str(batches))
+    assert len(orders) == 5
+
+
+@pytest.mark.parametrize(("tongues", "told"), [("a", "only 'a'"), ([""], "nothing")])
+def test_domains_have_to_be_there(tongues: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=f"made has {told} in its column 'tongue'; name a column"):
+        sampler["domains"](corpus_of([2, 2, 2], tongues), DOMAINS)
 
 
 def test_a_balanced_batch_needs_enough_speakers() -> None:

@@ -100,6 +100,29 @@ def test_the_target_may_be_the_speakers_mean_and_less_the_mean_of_all(data: Spee
     assert utterance_targets(model, said(centred=True), data, (1.0,)).numpy() == pytest.approx(centred, abs=1e-5)
 
 
+def test_the_target_may_be_less_the_mean_of_its_domain(data: SpeechData, model: SpeakerModel) -> None:
+    """Of the domain's speakers, however much each said, and of ten who are as all speakers are on average."""
+    speakers = [utterance.speaker for utterance in data.corpus.utterances]
+    domains = ["near" if name < sorted(set(speakers))[2] else "far" for name in speakers]
+    own = utterance_targets(model, said(), data, (1.0, 0.9)).numpy()
+    voices = {name: {} for name in ("near", "far")}
+    for at in range(2):
+        for name in set(speakers):
+            rows = [2 * place + at for place, speaker in enumerate(speakers) if speaker == name]
+            voices[domains[speakers.index(name)]][name, at] = own[rows].mean(axis=0)
+    everybody = np.mean([mean for of in voices.values() for mean in of.values()], axis=0)
+    means = {name: (sum(of.values()) + 10 * everybody) / (len(of) + 10) for name, of in voices.items()}
+    expected = own - np.repeat([means[name] for name in domains], 2, axis=0)
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    table = utterance_targets(model, said(centred="domain"), data, (1.0, 0.9), domains=domains)
+    assert table.numpy() == pytest.approx(expected, abs=1e-5)
+
+
+def test_domains_are_a_column_of_the_manifest() -> None:
+    with pytest.raises(ConfigError, match="domain: centred: domain needs the manifest's column that names them"):
+        parse(TrainSettings, {**PLAIN, "teachers": {"t": {**LONG, "centred": "domain"}}}, "test")
+
+
 def test_what_was_heard_is_kept_and_heard_once(
     data: SpeechData, model: SpeakerModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,7 +88,9 @@ class TeacherSettings(Settings):
     target: Literal["utterance", "speaker", "both"] = Field(
         "utterance", description="what it heard: that utterance, the mean of the speaker's utterances, or between them"
     )
-    centred: bool = Field(False, description="less the mean of all that it heard, which no speaker has")
+    centred: bool | Literal["domain"] = Field(
+        False, description="less the mean of all that it heard, which no speaker has, or of all in the same domain"
+    )
     teaches: tuple[Branch, ...] = Field(("segments",), min_length=1, description="which of the student's embeddings")
     embedding: Weight = Field(1.0, description="weight of 1 - cos")
     posterior: Weight = Field(1.0, description="weight of KL (teacher || student) of margin-free posteriors")

@@ -59,8 +59,11 @@ class TrainSettings(Settings):
     context: Context = Field("crop", description="what the front end hears: the crop, or all of its file")
     segments: SegmentSettings | None = Field(None, description="shorter pieces of the crop to learn from")
     teachers: dict[Annotated[str, Field(pattern=r"^[\w-]{1,40}$")], TeacherSettings] = Field(default_factory=dict)
-    sampler: Literal["utterances", "speakers", "balanced"] = "utterances"
-    per_speaker: int = Field(2, ge=2, le=1000, description="balanced sampler: utterances of each speaker in a batch")
+    sampler: Literal["utterances", "speakers", "balanced", "domains"] = "utterances"
+    per_speaker: int = Field(2, ge=2, le=1000, description="balanced, domains: utterances of each speaker in a batch")
+    domain: str | None = Field(
+        None, min_length=1, description="column of the manifest: what many speakers share, as a language or a channel"
+    )
     model: ModelSettings = ModelSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     schedule: ScheduleSettings = ScheduleSettings()
@@ -75,7 +78,8 @@ class TrainSettings(Settings):
     checkpoint_every: int = Field(50, ge=1, le=MOST_STEPS)
     tensorboard: bool = False
     needs_of_keys: ClassVar[Mapping[str, Need]] = {
-        "per_speaker": Need("sampler=balanced", lambda own: own.sampler == "balanced"),
+        "per_speaker": Need("sampler=balanced or domains", lambda own: own.balanced),
+        "domain": Need("sampler=domains or a teacher with centred=domain", lambda own: own.has_domains),
         "segments.join": Need(
             "segments.pick=all and a loss or a teacher of the aggregate",
             lambda own: own.segments.pick == "all" and "aggregate" in own.branches(),
@@ -128,15 +132,18 @@ class TrainSettings(Settings):
             )
         if self.model.head is None and self.segments is not None:
             raise ValueError("segments: are scored by a head, and model.head is null; name one, as {name: aam}")
-        if self.sampler == "balanced" and isinstance(parse_crop(self.crop), FullUtterance):
+        if self.balanced and isinstance(parse_crop(self.crop), FullUtterance):
             raise ValueError(
-                "sampler: balanced needs crops of one length in a batch, because whole utterances are "
+                f"sampler: {self.sampler} needs crops of one length in a batch, because whole utterances are "
                 "grouped by length; set crop to a length such as 2s"
             )
-        if self.loss.pairs and self.sampler != "balanced":
+        if self.loss.pairs and not self.balanced:
             raise ValueError(
                 f"sampler: the loss {name} compares utterances of one speaker with each other; set sampler=balanced"
             )
+        if self.has_domains and self.domain is None:
+            asks = "sampler: domains" if self.sampler == "domains" else "centred: domain"
+            raise ValueError(f"domain: {asks} needs the manifest's column that names them, such as domain=language")
         if self.loss.pairs and self.accumulate > 1:
             raise ValueError(f"accumulate: the loss {name} compares all speakers of a step; set accumulate=1")
         comparing = [teacher for teacher, said in self.teachers.items() if said.contrast]
@@ -231,9 +238,19 @@ class TrainSettings(Settings):
         return NoHead if self.model.head is None else head[self.model.head.name]
 
     @property
+    def balanced(self) -> bool:
+        """Whether a batch has several utterances of each of its speakers."""
+        return self.sampler in ("balanced", "domains")
+
+    @property
+    def has_domains(self) -> bool:
+        """Whether it matters in which domain an utterance is."""
+        return self.sampler == "domains" or any(said.centred == "domain" for said in self.teachers.values())
+
+    @property
     def items(self) -> int:
         """Crops in a step, over all ranks."""
-        return self.batch * (self.per_speaker if self.sampler == "balanced" else 1)
+        return self.batch * (self.per_speaker if self.balanced else 1)
 
     def counted(self, utterances: int) -> TrainSettings:
         """These settings in steps, for a corpus of so many utterances."""
@@ -280,7 +297,7 @@ class TrainSettings(Settings):
         for part, key, usual in _NEW_DEFAULTS:
             if settings[part][key] == usual:
                 del settings[part][key]
-        for key, default in (("begin", 0), ("epochs", None), ("context", "crop")):
+        for key, default in (("begin", 0), ("epochs", None), ("context", "crop"), ("domain", None)):
             if settings[key] == default:  # newer than models that were trained without them
                 del settings[key]
         return settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from shortvox.models.speaker_model import SpeakerModel
 from shortvox.models.vectors import read_vectors, write_vectors
 from shortvox.training.batches import change_speed, recording
 from shortvox.training.branches import TeacherSettings
+from shortvox.training.domains import domain_means
 
 AT_ONCE = 256  # utterances whose embeddings are written together: what a kill loses at most
 
@@ -32,11 +33,13 @@ def utterance_targets(
     *,
     cache: Path | None = None,
     on_heard: Callable[[int, int], None] | None = None,
+    domains: Sequence[str] = (),
 ) -> Tensor:
     """Unit-length targets (recordings, dim): one for each utterance at each speed, in the order of `recording`.
 
     By `settings` it is the embedding of the whole utterance, the mean of its speaker's at that speed or the middle of
-    the two, and less the mean of all. `cache` keeps what was heard; `on_heard(done, all)` follows it.
+    the two, and less the mean of all, or of those in its domain, which `domains` has for every
+    utterance. `cache` keeps what was heard; `on_heard(done, all)` follows it.
     """
     known = (model.fingerprint(), data.corpus.fingerprint())
     heard = np.empty((len(data.corpus) * len(speeds), model.backbone.dim), dtype=np.float32)
@@ -56,7 +59,10 @@ def utterance_targets(
         sums = torch.zeros(int(own.max()) + 1, targets.shape[1]).index_add_(0, own, targets)
         means = normalize(sums)[own]
         targets = means if settings.target == "speaker" else normalize(targets + means)
-    if settings.centred:
+    if settings.centred == "domain":
+        own = torch.from_numpy(np.unique(domains, return_inverse=True)[1]).repeat_interleave(len(speeds))
+        targets = normalize(targets - domain_means(targets, torch.from_numpy(speaker), own)[own])
+    elif settings.centred:
         targets = normalize(targets - targets.mean(dim=0))
     return targets
 

@@ -32,6 +32,7 @@ from shortvox.training.branches import TeacherSettings
 from shortvox.training.centroids import FOLLOWING, utterance_centroids
 from shortvox.training.checkpoint import load_latest, save_checkpoint
 from shortvox.training.distributed import Placement, placement
+from shortvox.training.domains import domains_of
 from shortvox.training.folder import describe, identity, training_folder
 from shortvox.training.interrupt import Interruptible
 from shortvox.training.learner import Learner
@@ -284,7 +285,10 @@ def _hear_utterances(
                 raise KeyboardInterrupt  # what was heard is kept
 
         model = teachers[name].to(place.device)
-        return utterance_targets(model, said, data, settings.augment.speeds, cache=cache, on_heard=told)
+        domains = domains_of(data.corpus, settings) if said.centred == "domain" else ()
+        return utterance_targets(
+            model, said, data, settings.augment.speeds, cache=cache, on_heard=told, domains=domains
+        )
 
     return {name: hear(name, said) for name, said in settings.teachers.items() if said.hears == "utterance"}
 
