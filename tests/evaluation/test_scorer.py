@@ -197,6 +197,25 @@ def test_transforms_are_fitted_on_the_cohort(model: SpeakerModel, test_set: Test
         assert score == pytest.approx(float(unit(a - mean) @ unit(b - mean)), abs=1e-4)
 
 
+@pytest.mark.parametrize("transforms", [[], ["centring"]])
+def test_a_prefix_is_compared_alone(
+    model: SpeakerModel, test_set: TestSet, cohort: SpeechData, transforms: list[str]
+) -> None:
+    scorer = make_scorer(model, scoring(prefix=5, transforms=transforms), test_set, SETTINGS, cohort=cohort)
+    others = embed_crops(model, cohort.store, [whole(cohort.store, p) for p in range(len(cohort.corpus))])[:, :5]
+    mean = (others / np.linalg.norm(others, axis=1, keepdims=True)).mean(axis=0) if transforms else 0
+    for score, enrol, test in first_trials(scorer, PA, "1"):
+        a, b = (unit(vector[:5]) for vector in embed_crops(model, test_set.data.store, [enrol, test]))
+        assert score == pytest.approx(float(unit(a - mean) @ unit(b - mean)), abs=1e-4)
+    assert "first 5 numbers of each embedding" in scorer.facts()["text"]
+    assert scoring(prefix=5).key("") != scoring(prefix=6).key("") != ""
+
+
+def test_a_prefix_of_all_is_refused(model: SpeakerModel, test_set: TestSet) -> None:
+    with pytest.raises(ConfigError, match=r"scoring\.prefix: 128 is no part of the 128 numbers"):
+        make_scorer(model, scoring(prefix=model.backbone.dim), test_set, SETTINGS)
+
+
 def test_the_cohort_takes_utterances_from_all_over_a_speaker(data: SpeechData) -> None:
     chosen = Cohort.of(data, 2)
     assert chosen.positions[:4] == (0, 3, 4, 7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,42 @@ def test_a_teacher_of_other_width_and_order_is_matched(data: SpeechData, teacher
         step(data, {"teachers": {"wide": {"teaches": ["crop"]}}}, teachers={"wide": strangers})
 
 
+@pytest.mark.parametrize("head", ["aam", "softmax", "softmax-ap"])
+def test_prefixes_of_the_embedding_must_do_alone(data: SpeechData, teacher: Path, head: str) -> None:
+    """The mean over all numbers, the first 12 and the first 50, of head and teachers; a map takes what it is given."""
+    values: dict[str, Any] = {
+        "model": {"backbone": "ecapa-64", "head": {"name": head}},
+        "sampler": "balanced",
+        "prefixes": [12, 50],
+        "teachers": {
+            "same": {"teaches": ["crop"], "posterior": 0, "embedding": 2, "contrast": 1, "contrast_scale": 9},
+            "mapped": {"teaches": ["crop"], "posterior": 0, "embedding": 3, "projection": True},
+        },
+    }
+    model = load_model(teacher)
+    learner, batch = step(data, values, teachers={"same": model, "mapped": model})
+    learner.eval()
+    with torch.no_grad():
+        mine = learner.embed(batch, torch.Generator().manual_seed(0))["crop"]
+        target = model.backbone(*model.frontend(batch.waveforms))
+        total = 0.0
+        for width in (12, 50, mine.shape[1]):
+            narrow = copy.deepcopy(learner.head)
+            if narrow.rows:
+                narrow.weight = torch.nn.Parameter(narrow.weight[:, :width].clone())
+            view, own = mine[:, :width], target[:, :width]
+            mapped = view @ learner.teachers["mapped"].project.weight[:, :width].T
+            cosines = functional.normalize(view) @ functional.normalize(own).T
+            alike = (batch.labels[:, None] == batch.labels) & ~torch.eye(len(view), dtype=torch.bool)
+            total += float(narrow(view, batch.labels))
+            total += float(2 * (1 - cosines.diagonal()).mean())
+            total += float(
+                functional.cross_entropy((9 * cosines).masked_fill(alike, -torch.inf), torch.arange(len(view)))
+            )
+            total += float(3 * (1 - functional.cosine_similarity(mapped, target).mean()))
+    assert loss_of(learner, batch) == pytest.approx(total / 3, rel=1e-4)
+
+
 def test_dual_teachers(data: SpeechData, teacher: Path) -> None:
     """The long teacher hears the crop and teaches both of the student's views, the specialist hears the segment."""
     long, short = load_model(teacher), load_model(teacher)
@@ -459,6 +496,8 @@ def test_ema_rows_move_by_the_momentum(data: SpeechData, teacher: Path) -> None:
         ),
         ({"model": {"head": {"name": "ap"}}, "sampler": "balanced", "accumulate": 2}, "set accumulate=1"),
         ({"transfer": {"refresh": "ema"}}, "refresh: ema needs head: frozen"),
+        ({"prefixes": [64, 192]}, "prefixes: 192 is no part of the 192 numbers of a ecapa-128 embedding"),
+        ({"prefixes": [64, 64]}, "prefixes: one of them is given twice"),
         ({"model": {"head": {"name": "ap"}}}, "set sampler=balanced"),
         (
             {"model": {"head": {"name": "ap"}}, "sampler": "balanced", "transfer": {"rows": "centroids"}},

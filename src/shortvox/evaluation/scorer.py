@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,7 @@ class Scorer:
                 parts.append(f"{name} over {top} of {speakers} cohort speakers{_HEARD[self.scoring.cohort.duration]}")
         changes = self.scoring.frontend.model_dump(exclude_none=True)
         parts += [f"{part} {value}" for part, value in changes.items()]
+        parts += [f"first {self.scoring.prefix} numbers of each embedding"] if self.scoring.prefix else []
         parts += ["front end hears the whole file"] if self.scoring.context == "file" else []
         parts += ["short files repeated"] if self.scoring.short_files == "repeat" else []
         return {"text": ", ".join(parts), "settings": self.scoring.model_dump(mode="json"), "cohort": cohort}
@@ -183,7 +185,7 @@ def make_scorer(
 
         def embedded(data: SpeechData, crops: list[Crop], changed: str = "none") -> Embeddings:
             store = heard_store(data, scoring)
-            return embed(
+            found = embed(
                 hearer,
                 data.corpus,
                 store,
@@ -194,6 +196,7 @@ def make_scorer(
                 cache=cache,
                 on_batch=lambda done: bar.advance(task, done),
             )
+            return found if scoring.prefix is None else found.mapped(partial(first_numbers, count=scoring.prefix))
 
         vectors = {}
         for changed, crops in needs.whole.items():
@@ -207,6 +210,15 @@ def make_scorer(
     speakers = {length: members.means(change(found)) for length, found in of_cohort.items()}
     changed_vectors = {changed: found.mapped(change) for changed, found in vectors.items()}
     return Scorer(hearer, scoring, test, settings, hear, changed_vectors, speakers, members)
+
+
+def first_numbers(vectors: np.ndarray, count: int) -> np.ndarray:
+    """(n, dim) -> (n, count) of unit length; raises ConfigError where there are no more than `count`."""
+    if count >= vectors.shape[1]:
+        raise ConfigError(
+            f"scoring.prefix: {count} is no part of the {vectors.shape[1]} numbers of an embedding; give fewer, or null"
+        )
+    return unit_length(vectors[:, :count])
 
 
 def heard_store(data: SpeechData, scoring: ScoringSettings) -> AudioStore:

@@ -48,6 +48,7 @@ class ScoringSettings(Settings):
     context: Context = "crop"
     frontend: FrontEndChanges = FrontEndChanges()
     embedding: EmbeddingSettings = EmbeddingSettings()
+    prefix: int | None = Field(None, ge=1, description="the first so many numbers of each embedding alone; null: all")
     transforms: tuple[str, ...] = ()
     measure: str = "cosine"
     norm: NormSettings = NormSettings()
@@ -84,7 +85,8 @@ class ScoringSettings(Settings):
         """Names this way of scoring in file names; '' for the default. `cohort` identifies the cohort, if any."""
         if self == ScoringSettings():
             return ""
-        parts = [self.model_dump(mode="json"), cohort]
+        without = {"prefix"} if self.prefix is None else set()  # newer than what was calibrated without it
+        parts = [self.model_dump(mode="json", exclude=without), cohort]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -43,7 +43,9 @@ class AamSoftmax(Head):
         )
 
     def cosines(self, embeddings: Tensor) -> Tensor:
-        return functional.linear(functional.normalize(embeddings.float()), functional.normalize(self.weight))
+        return functional.linear(
+            functional.normalize(embeddings.float()), functional.normalize(self.columns(embeddings))
+        )
 
     def logits(self, embeddings: Tensor) -> Tensor:
         return self.scale * self.cosines(embeddings)

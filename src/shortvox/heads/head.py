@@ -35,6 +35,7 @@ class HeadSettings(Settings):
 class Head(nn.Module):
     """Embeddings (batch, dim) and labels (batch,) -> loss. `weight` is W, (speakers, dim): the speakers' prototypes.
 
+    Of embeddings, the first so many numbers may be given alone; they are compared with the first columns of W.
     `rows` names the parameters with one row per speaker, W first; a loss that compares utterances with each other
     instead of with prototypes has none. `pairs` says that a batch must hold several utterances of each speaker, `uses`
     which of the settings beside its name a head has.
@@ -51,6 +52,10 @@ class Head(nn.Module):
     @classmethod
     def make(cls, settings: HeadSettings, *, dim: int, speakers: int) -> Self:
         return cls(dim=dim, speakers=speakers)
+
+    def columns(self, embeddings: Tensor) -> Tensor:
+        """W, as wide as the embeddings."""
+        return self.weight[:, : embeddings.shape[-1]]
 
     def logits(self, embeddings: Tensor) -> Tensor:
         """(batch, dim) -> (batch, speakers), free of margin: the posteriors' logits."""

@@ -20,7 +20,7 @@ class Softmax(Head):
         nn.init.xavier_normal_(self.weight)
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        return functional.linear(embeddings.float(), self.weight, self.bias)
+        return functional.linear(embeddings.float(), self.columns(embeddings), self.bias)
 
     def forward(self, embeddings: Tensor, labels: Tensor, *, progress: float = 1.0) -> Tensor:
         return functional.cross_entropy(self.logits(embeddings), labels)

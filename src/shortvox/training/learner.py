@@ -18,7 +18,7 @@ from shortvox.training.branches import Branch, SegmentSettings
 from shortvox.training.distributed import Placement
 from shortvox.training.settings import TrainSettings
 from shortvox.training.teachers import Teacher
-from shortvox.training.terms import Heard, make_terms
+from shortvox.training.terms import Heard, make_terms, prefix_of
 
 
 class Learner(nn.Module):
@@ -45,13 +45,13 @@ class Learner(nn.Module):
         self.branches = settings.branches()
         self.said: list[tuple[Tensor, Tensor]] = []
         self.extras = nn.ModuleDict()
-        told = {
+        self.told = {
             name: Teacher(name, settings.teachers[name], teacher, model, (targets or {}).get(name))
             for name, teacher in (teachers or {}).items()
         }
-        self.teachers = nn.ModuleDict(told)
-        self.extras.update({f"projection-{name}": teacher.project for name, teacher in told.items()})
-        self.terms = make_terms(settings, self._heads(), told)
+        self.teachers = nn.ModuleDict(self.told)
+        self.extras.update({f"projection-{name}": teacher.project for name, teacher in self.told.items()})
+        self.terms = make_terms(settings, self._heads(), self.told)
         self.to(place.device)
 
     def spoken(self) -> tuple[Tensor, Tensor]:
@@ -74,8 +74,9 @@ class Learner(nn.Module):
         answers = {name: teacher(batch) for name, teacher in self.teachers.items()}
         heard = Heard(self.embed(batch, generator), batch.labels, progress, answers)
         self.said.append((heard.longest().detach(), batch.labels))
-        losses = [term.weight * term.loss(heard) for term in self.terms]
-        return torch.stack(losses).sum()
+        views = [heard, *(prefix_of(heard, numbers, self.told) for numbers in self.settings.prefixes)]
+        losses = [term.weight * term.loss(view) for view in views for term in self.terms]
+        return torch.stack(losses).sum() / len(views)
 
     def embed(self, batch: Batch, generator: torch.Generator) -> dict[Branch, Tensor]:
         """The student's embeddings, float32, of the branches that a term needs and of no others."""

@@ -59,6 +59,9 @@ class TrainSettings(Settings):
     context: Context = Field("crop", description="what the front end hears: the crop, or all of its file")
     segments: SegmentSettings | None = Field(None, description="shorter pieces of the crop to learn from")
     teachers: dict[Annotated[str, Field(pattern=r"^[\w-]{1,40}$")], TeacherSettings] = Field(default_factory=dict)
+    prefixes: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (), description="first numbers of the embedding that must do alone too; the loss is the mean over these and all"
+    )
     sampler: Literal["utterances", "speakers", "balanced", "domains"] = "utterances"
     per_speaker: int = Field(2, ge=2, le=1000, description="balanced, domains: utterances of each speaker in a batch")
     domain: str | None = Field(
@@ -200,6 +203,17 @@ class TrainSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _fits_its_embedding(self) -> TrainSettings:
+        if self.prefixes and max(self.prefixes) >= (dim := blueprint(self.model.backbone).dim):
+            raise ValueError(
+                f"prefixes: {max(self.prefixes)} is no part of the {dim} numbers of a {self.model.backbone} embedding; "
+                "give fewer"
+            )
+        if len(set(self.prefixes)) < len(self.prefixes):
+            raise ValueError("prefixes: one of them is given twice; give each once")
+        return self
+
+    @model_validator(mode="after")
     def _one_space_to_match(self) -> TrainSettings:
         for branch in ("crop", "segments", "aggregate"):
             pulling = [
@@ -297,7 +311,8 @@ class TrainSettings(Settings):
         for part, key, usual in _NEW_DEFAULTS:
             if settings[part][key] == usual:
                 del settings[part][key]
-        for key, default in (("begin", 0), ("epochs", None), ("context", "crop"), ("domain", None)):
-            if settings[key] == default:  # newer than models that were trained without them
+        newer = (("begin", 0), ("epochs", None), ("context", "crop"), ("domain", None), ("prefixes", []))
+        for key, default in newer:  # than models that were trained without them
+            if settings[key] == default:
                 del settings[key]
         return settings

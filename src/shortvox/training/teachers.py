@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from shortvox.errors import ModelError
 from shortvox.models.speaker_model import SpeakerModel
@@ -24,6 +25,16 @@ class Answer(NamedTuple):
 
     embeddings: Tensor
     logits: Tensor
+
+
+class Projection(nn.Linear):
+    """A linear map to a teacher's space, without bias; of an embedding's first numbers by the first of its columns."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, bias=False)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        return functional.linear(embeddings, self.weight[:, : embeddings.shape[-1]])
 
 
 class Teacher(nn.Module):
@@ -65,8 +76,13 @@ class Teacher(nn.Module):
         differ = model.backbone.dim != student.backbone.dim
         self.project: nn.Module = nn.Identity()
         if settings.pulls and (settings.projection or differ):
-            self.project = nn.Linear(student.backbone.dim, model.backbone.dim, bias=False)
+            self.project = Projection(student.backbone.dim, model.backbone.dim)
         self.train(False)
+
+    @property
+    def maps(self) -> bool:
+        """Whether a learned map leads to its space."""
+        return isinstance(self.project, Projection)
 
     def train(self, mode: bool = True) -> Self:
         return super().train(False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -33,6 +33,16 @@ class Heard:
             if branch in self.embeddings:
                 return self.embeddings[branch]
         return self.embeddings["segments"].mean(dim=1)
+
+
+def prefix_of(heard: Heard, numbers: int, teachers: Mapping[str, Teacher]) -> Heard:
+    """The same with the first `numbers` of every embedding alone; so of a teacher's where it is met without a map."""
+    embeddings = {branch: embedding[..., :numbers] for branch, embedding in heard.embeddings.items()}
+    answers = {
+        name: said if teachers[name].maps else said._replace(embeddings=said.embeddings[..., :numbers])
+        for name, said in heard.answers.items()
+    }
+    return replace(heard, embeddings=embeddings, answers=answers)
 
 
 @dataclass(frozen=True)
