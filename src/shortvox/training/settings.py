@@ -311,8 +311,8 @@ class TrainSettings(Settings):
         for part, key, usual in _NEW_DEFAULTS:
             if settings[part][key] == usual:
                 del settings[part][key]
-        newer = (("begin", 0), ("epochs", None), ("context", "crop"), ("domain", None), ("prefixes", []))
-        for key, default in newer:  # than models that were trained without them
+        newer: dict[str, Any] = {"begin": 0, "epochs": None, "context": "crop", "domain": None, "prefixes": []}
+        for key, default in newer.items():  # than models that were trained without them
             if settings[key] == default:
                 del settings[key]
         return settings
