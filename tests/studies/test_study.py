@@ -67,6 +67,18 @@ def test_the_study_of_other_makers_encoders_loads() -> None:
     assert all(study.encoder(name) for name in study.settings.systems)
 
 
+def test_the_study_of_augmentation_changes_nothing_else() -> None:
+    study = load_study(str(Path(__file__).parents[2] / "benchmarks/voices/study.yaml"))
+    trained = [name for name in study.settings.systems if study.encoder(name) is None]
+    settings = {name: study.training(name, 0).model_dump(exclude={"augment"}) for name in trained}
+    assert len(trained) == 4
+    assert all(of == settings["augmented"] for of in settings.values())
+    kinds = {name: set(study.training(name, 0).augment.kinds) for name in trained}
+    assert kinds["clean"] == set()
+    assert kinds["codec"] - kinds["augmented"] == {"codec"}
+    assert kinds["speeds"] == kinds["augmented"]
+
+
 def test_the_frozen_head_study_compares_at_equal_steps() -> None:
     study = load_study("frozen-fc")
     assert study.order()[0] == "teacher"
