@@ -15,7 +15,7 @@ from shortvox.models.folder import load_model, read_settings, save_model
 from shortvox.models.settings import ModelSettings
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.studies import adapting
-from shortvox.studies.adapting import Change, changes_of, preset_for
+from shortvox.studies.adapting import Change, adapt_study, changes_of, preset_for
 from shortvox.studies.catalogue import load_study
 from voices import make_voices
 
@@ -121,8 +121,8 @@ def test_nobody_needs_to_know_who_speaks(
     assert results["corpus"]["test"]["speakers"] == 3
 
 
-def test_the_size_follows_the_speakers() -> None:
-    assert [preset_for(count) for count in (10, 30, 31, 300, 301, 5000)] == [
+def test_the_size_follows_the_speakers_to_train_on(start: Path, tmp_path: Path) -> None:
+    assert [preset_for(count) for count in (10, 60, 61, 600, 601, 5000)] == [
         "few",
         "few",
         "some",
@@ -130,5 +130,12 @@ def test_the_size_follows_the_speakers() -> None:
         "many",
         "many",
     ]
+    made = make_voices(tmp_path / "voices", speakers=70, each=1)
+    steps = {}
+    for share, elsewhere in ((0.1, False), (0.2, False), (0.2, True)):
+        study = adapt_study(str(start), [made.root], {"test_speakers": share}, tested_elsewhere=elsewhere)
+        steps[share, elsewhere] = study.steps("adapted")
+    sizes = {name: load_study("adapt", preset=name).steps("adapted") for name in ("few", "some")}
+    assert steps == {(0.1, False): sizes["some"], (0.2, False): sizes["few"], (0.2, True): sizes["some"]}
     for preset in ("few", "some", "many"):
         assert list(load_study("adapt", preset=preset).settings.systems) == ["before", "adapted"]

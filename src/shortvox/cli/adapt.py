@@ -43,7 +43,8 @@ def adapt(
         raise ConfigError(
             "--unlabelled: who spoke has to be known of the test; name labelled speech with --test-corpus"
         )
-    study = adapt_study(start, corpus, parse_assignments(set_ or []), labelled=not no_labels)
+    changes = parse_assignments(set_ or [])
+    study = adapt_study(start, corpus, changes, labelled=not no_labels, tested_elsewhere=bool(test_corpus))
     source = DataSource(
         corpora=tuple(corpus),
         cache=audio_cache(cache, out / "audio"),

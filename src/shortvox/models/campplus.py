@@ -189,6 +189,18 @@ def campplus_tiny() -> CamPlusPlus:
     return CamPlusPlus(dim=192, width=8, channels=96, growth=24, bottleneck=64, depths=(8, 16, 10))
 
 
+@backbone("campplus-tiny-wide")
+def campplus_tiny_wide() -> CamPlusPlus:
+    """CAM++, half as deep as campplus-tiny and wider, 192-d embedding, 1.4 M parameters."""
+    return CamPlusPlus(dim=192, width=8, channels=128, growth=40, bottleneck=120, depths=(4, 8, 5))
+
+
+@backbone("campplus-tiny-deep")
+def campplus_tiny_deep() -> CamPlusPlus:
+    """CAM++, as deep as the published one and narrow, 192-d embedding, 1.4 M parameters."""
+    return CamPlusPlus(dim=192, width=8, channels=64, growth=16, bottleneck=48)
+
+
 @backbone("campplus-64")
 def campplus_64() -> CamPlusPlus:
     """CAM++, narrow and shallow, 64-d embedding, for minutes-long experiments."""

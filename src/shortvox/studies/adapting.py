@@ -17,7 +17,7 @@ from shortvox.studies.catalogue import load_study
 from shortvox.studies.runner import StudyRun, plan, run_study
 from shortvox.studies.study import Study
 
-PRESETS = ((30, "few"), (300, "some"))  # training speakers at most, and the preset for so many
+PRESETS = ((60, "few"), (600, "some"))  # training speakers at most, and the preset for so many
 MOST = "many"
 BEFORE, AFTER = "before", "adapted"
 
@@ -53,17 +53,27 @@ def preset_for(speakers: int) -> str:
     return next((name for most, name in PRESETS if speakers <= most), MOST)
 
 
-def adapt_study(start: str, corpora: Sequence[Path], changes: Mapping[str, Any], *, labelled: bool = True) -> Study:
-    """The study that adapts the model in folder `start`, of a size that fits the corpora.
+def adapt_study(
+    start: str,
+    corpora: Sequence[Path],
+    changes: Mapping[str, Any],
+    *,
+    labelled: bool = True,
+    tested_elsewhere: bool = False,
+) -> Study:
+    """The study that adapts the model in folder `start`, of a size that fits the speakers to train on.
 
-    Where it is not known who speaks, nobody can be held out to watch.
+    Those are all of the corpora where it is `tested_elsewhere`. Where it is not known who speaks, nobody can be held
+    out to watch.
     """
     corpus = load_corpora(corpora)
     given: dict[str, Any] = {f"systems.{BEFORE}.encoder": start}
     if not labelled:
         given |= {"train.validation.speakers": 0, "train.validation.every": 0}
-    preset = preset_for(len(corpus.speakers) if labelled else len(corpus))
-    return load_study("adapt", preset=preset, changes={**given, **changes})
+    changes = {**given, **changes}
+    kept = 1.0 if tested_elsewhere else 1 - load_study("adapt", preset=MOST, changes=changes).settings.test_speakers
+    speakers = len(corpus.speakers) if labelled else len(corpus)
+    return load_study("adapt", preset=preset_for(round(kept * speakers)), changes=changes)
 
 
 def adapt(study: Study, run: StudyRun, *, even_if_worse: bool = False) -> Adapted:
