@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from shortvox.errors import ModelError
-from shortvox.models.sidefiles import MOST_BYTES, History, read_calibration, read_history, read_names
+from shortvox.jsonfile import MOST_BYTES
+from shortvox.models.sidefiles import History, read_history, read_names
 from shortvox.scoring.calibration import Calibration
+from shortvox.scoring.calibrationfile import read_calibration
 
 
 def refusal(path: Path) -> str:

@@ -7,18 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from shortvox.corpora.speech import SpeechData
 from shortvox.evaluation.listener import Listener, fingerprint_of
-from shortvox.evaluation.protocols import FULL, protocol
+from shortvox.evaluation.protocols import protocol
 from shortvox.evaluation.scorer import make_scorer
 from shortvox.evaluation.settings import ScoringSettings, TestSettings
 from shortvox.evaluation.testset import TestSet
 from shortvox.files import write_json
-from shortvox.models.sidefiles import read_calibration
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.scoring.calibration import Calibration, fit_calibration
+from shortvox.scoring.calibrationfile import nearest_fit, read_calibration
 
 CALIBRATION_TRIALS = 20_000
 
@@ -83,7 +81,8 @@ def calibrated(
     """The listener with the calibration for one way of scoring.
 
     It is read from the first of the folders that has it; where none has, or the test has got protocols or lengths
-    since, it is fitted on the `validation` speakers and kept in the first. Without these, what was read is all.
+    since, it is fitted on the `validation` speakers and kept in the first. Without these, what was read is all, or what
+    the listener came with, if that was fitted for this way of scoring.
     """
     paths = [calibration_path(folder, scoring, cohort) for folder in folders]
     found = next((content for path in paths if (content := read_calibration(path)) is not None), None)
@@ -96,6 +95,9 @@ def calibrated(
             **{name: {**fitted.get(name, {}), **lengths} for name, lengths in found["protocols"].items()},
         }
         write_json(paths[0], found)
+    own = listener.calibration
+    if found is None and own is not None and own.get("scoring", "") == variant_of(scoring, cohort):
+        found = own
     return replace(listener, calibration=found)
 
 
@@ -104,18 +106,10 @@ def calibration_for(listener: Listener, protocol_name: str, length: str, variant
 
     None without any, and where it was fitted for another way of scoring than `variant`.
     """
-    content = listener.calibration or {}
-    fitted = content.get("protocols", {}).get(protocol_name)
-    if not fitted or content.get("scoring", "") != variant:
-        return None
-    nearest = min(fitted, key=lambda name: abs(_log_seconds(name) - _log_seconds(length)))
-    return Calibration.from_json(fitted[nearest], "calibration.json")
+    found = nearest_fit(listener.calibration, protocol_name, length, variant)
+    return None if found is None else found[1]
 
 
 def variant_of(scoring: ScoringSettings, cohort: SpeechData | None) -> str:
     """Names a way of scoring and its cohort; '' for the default."""
     return scoring.key(cohort.corpus.fingerprint() if cohort is not None and scoring.needs_cohort else "")
-
-
-def _log_seconds(length: str) -> float:
-    return float(np.log(60.0 if length == FULL else float(length)))
