@@ -56,3 +56,12 @@ def model_folder(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Pa
     config, out = str(folder / "train.yaml"), str(folder / "model")
     assert run(["train", config, "--corpus", str(corpus.root), "--out", out, "--set", "threads=1"]) == 0
     return folder / "model"
+
+
+@pytest.fixture(scope="session")
+def exported(model_folder: Path, corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small model as the command exports it, in all precisions."""
+    out = tmp_path_factory.mktemp("exported") / "graphs"
+    speech = ["--int8", "--corpus", str(corpus.root)]
+    assert run(["export", "--model", str(model_folder), "--out", str(out), "--fp16", "--int8-storage", *speech]) == 0
+    return out

@@ -77,6 +77,7 @@ def test_every_backbone_gives_what_torch_gives(name: str, tmp_path: Path) -> Non
     assert len(found.cosines) == len(ALONE) + len(TOGETHER)
     assert {"0.01 s", "60 s"} <= set(found.cosines)
     found.require(0.99999, name)
+    assert load_model(path).fingerprint() == model.fingerprint()
     speech = np.stack([made_speech(16_000, seed) for seed in range(2)])
     feed = {"waveforms": speech, "lengths": np.full(2, 16_000)}
     small = session_of(quantised(graph, speech))

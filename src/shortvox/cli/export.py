@@ -19,9 +19,18 @@ from shortvox.progress import note, progress_bar
 def export(
     model: Annotated[Path, typer.Option(help="Model folder.")],
     out: Annotated[Path, typer.Option(help="Folder to make; an export that is there is replaced.")],
-    int8: Annotated[bool, typer.Option("--int8", help="Write model.int8.onnx too; needs --corpus.")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Write model.int8.onnx too, which computes with int8; needs --corpus.")
+    ] = False,
     fp16: Annotated[
         bool, typer.Option("--fp16", help="Write model.fp16.onnx too: half the size, computed in single precision.")
+    ] = False,
+    int8_storage: Annotated[
+        bool,
+        typer.Option(
+            "--int8-storage",
+            help="Write model.int8-storage.onnx too: a third of the size, computed in single precision.",
+        ),
     ] = False,
     corpus: Annotated[
         list[Path] | None,
@@ -41,12 +50,12 @@ def export(
         raise ConfigError("--corpus and --test-corpus: only --int8 uses speech; add it, or leave them out")
     speech = open_speech(corpus or [], test_corpus or [], audio_cache(cache, None)) if int8 else None
     with progress_bar(transient=True) as bar:
-        task = bar.add_task("Export", total=2 + fp16 + 2 * int8, note="")
+        task = bar.add_task("Export", total=2 + fp16 + int8_storage + 2 * int8, note="")
 
         def begin(step: str) -> None:
             bar.update(task, advance=1, note=step)
 
-        report = export_model(model, out, half=fp16, int8=speech, on_step=begin)
+        report = export_model(model, out, half=fp16, int8_storage=int8_storage, int8=speech, on_step=begin)
     note(f"{', '.join(report['graphs'])} written to {out}")
     if as_json:
         show_json({"out": str(out), **report})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from shortvox.box import GRAPH, in_the_box
 from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.crop import of_similar_length
 from shortvox.encoders.batches import embedded, of_equal_length, one_by_one
@@ -20,15 +21,16 @@ from shortvox.encoders.sidecar import PAGE, GraphSettings, graph_settings
 from shortvox.encoders.slots import Slots, find_slots
 from shortvox.errors import EncoderError
 from shortvox.files import is_folder
+from shortvox.scoring.calibrationfile import CALIBRATION, read_calibration
 
-GRAPH = "model.onnx"  # in a folder that `export` made
 TRIED = tuple(HOP * frames for frames in (1, 2, 3, 5, 10, 20, 50, 100))  # samples, for the shortest that is taken
 
 
 def open_graph(spec: str) -> Encoder:
     """The graph in a file, or in a folder that `export` made.
 
-    Raises EncoderError for a faulty graph, and ConfigError for a faulty YAML file beside it.
+    Raises EncoderError for a faulty graph, ConfigError for a faulty YAML file beside it, and ModelError for a faulty
+    calibration that `export` left there.
     """
     given = Path(spec)
     path = given / GRAPH if is_folder(given) else given
@@ -66,12 +68,15 @@ def open_graph(spec: str) -> Encoder:
         shortest=shortest,
         run=run,
         home=path.parent if ours else None,
+        calibration=read_calibration(path.parent / CALIBRATION) if ours else None,
         remedy=f"export it again, or correct {beside.name} ({PAGE})",
     )
     return check_itself(encoder, scale_invariant=settings.scale_invariant)
 
 
 def _takes(spec: str) -> bool:
+    if in_the_box(spec):
+        return False
     if is_folder(Path(spec)):
         return (Path(spec) / GRAPH).exists() and not (Path(spec) / "config.yaml").is_file()
     return not spec.startswith("python:") and spec.endswith(".onnx")

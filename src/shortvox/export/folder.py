@@ -10,17 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from shortvox import __version__
-from shortvox.encoders.graph import GRAPH, open_graph
+from shortvox.box import GRAPH
+from shortvox.encoders.graph import open_graph
 from shortvox.environment import environment, in_words
 from shortvox.errors import ShortvoxError
 from shortvox.export.cost import PROTOCOL, Speech, error_rates
 from shortvox.export.graph import IR_VERSION, OPSET, SHORTEST, make_graph, metadata
-from shortvox.export.halves import half_stored
 from shortvox.export.parity import parity
 from shortvox.export.quantise import quantised
+from shortvox.export.storage import half_stored, int8_stored
 from shortvox.files import ensure_writable, sync_folder, write_bytes, write_json, write_text
 from shortvox.locks import locked
 from shortvox.models import parameter_count
@@ -29,10 +30,16 @@ from shortvox.models.speaker_model import SpeakerModel
 from shortvox.textfiles import shown
 
 REPORT = "export.json"
-INT8, HALF = "model.int8.onnx", "model.fp16.onnx"
+INT8, HALF, INT8_STORAGE = "model.int8.onnx", "model.fp16.onnx", "model.int8-storage.onnx"
 CALIBRATIONS = "calibration*.json"
-OURS = (GRAPH, INT8, HALF, REPORT, "card.md")
-LEAST_COSINE = {"fp32": 0.99999, "fp16-storage": 0.9999, "int8": 0.5}  # int8 is judged by its error rates
+OURS = (GRAPH, INT8, HALF, INT8_STORAGE, REPORT, "card.md")
+Storage = Literal["fp32", "fp16-storage", "int8-storage"]
+_STORED: dict[Storage, Callable[[Any], Any]] = {
+    "fp32": lambda graph: graph,
+    "fp16-storage": half_stored,
+    "int8-storage": int8_stored,
+}
+LEAST_COSINE = {"fp32": 0.99999, "fp16-storage": 0.9999, "int8-storage": 0.9, "int8": 0.5}  # int8: see its error rates
 
 
 @dataclass(frozen=True)
@@ -65,27 +72,33 @@ def export_model(
     folder: Path,
     out: Path,
     *,
+    name: str | None = None,
+    storage: Storage = "fp32",
     half: bool = False,
+    int8_storage: bool = False,
     int8: Speech | None = None,
     on_step: Callable[[str], None] = lambda step: None,
 ) -> dict[str, Any]:
-    """Write `out` with `model.onnx`, with `half` also `model.fp16.onnx`, with speech for `int8` also `model.int8.onnx`.
+    """Write `out` with `model.onnx`, its weights kept as `storage` says, and where asked with others beside it.
 
-    Beside them `export.json`, whose content is returned, `card.md`, and the model's calibrations. Every graph has been
-    compared with torch. Raises ModelError for a faulty model, and for one whose graph differs; then nothing is written.
-    An export that is there is replaced, anything else is not. `on_step` hears what begins.
+    With `half` also `model.fp16.onnx`, with `int8_storage` `model.int8-storage.onnx`, and with speech for `int8`
+    `model.int8.onnx`. Beside them `export.json`, whose content is returned, `card.md`, and the model's calibrations.
+    The model's `name` is that of its folder. Every graph has been compared with torch. Raises ModelError for a faulty
+    model, and for one whose graph differs; then nothing is written. An export that is there is replaced, anything else
+    is not. `on_step` hears what begins.
     """
     model = load_model(folder)
-    name = folder.resolve().name
+    name = name or folder.resolve().name
     with _replacing(out) as made:
         graphs = _Graphs(model, name, made)
         on_step("tracing")
         graph = make_graph(model, name=name)
-        on_step("comparing with torch")
-        facts = {GRAPH: graphs.write(GRAPH, graph, "fp32")}
-        if half:
-            on_step("halving")
-            facts[HALF] = graphs.write(HALF, half_stored(graph), "fp16-storage")
+        facts = {}
+        asked: dict[str, Storage] = {GRAPH: storage} | ({HALF: "fp16-storage"} if half else {})
+        asked |= {INT8_STORAGE: "int8-storage"} if int8_storage else {}
+        for file, precision in asked.items():
+            on_step(f"comparing {precision} with torch")
+            facts[file] = graphs.write(file, _STORED[precision](graph), precision)
         if int8 is not None:
             on_step("quantising")
             facts[INT8] = graphs.write(INT8, quantised(graph, int8.heard()), "int8")

@@ -20,16 +20,19 @@ from torch import Tensor, nn
 from shortvox import __version__
 from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.errors import ModelError
+from shortvox.export.fourier import compute_fourier
 from shortvox.frontend.filterbank import HOP
 from shortvox.frontend.frontend import FrontEnd
 from shortvox.models.backbone import Backbone
+from shortvox.models.graphfile import WEIGHTS
 from shortvox.models.layers import BatchNorm
 from shortvox.models.speaker_model import SpeakerModel
 
 OPSET = 18
 IR_VERSION = 8  # the first for this opset: onnxruntime reads both since 1.14
-FRONT_END, BACKBONE = "frontend/", "backbone/"  # what names of nodes and values begin with
+FRONT_END = "frontend/"  # what names of nodes and values begin with, as those of the backbone with WEIGHTS
 SHORTEST = HOP  # samples: one frame
+LARGEST = 2**31  # numbers in what is folded
 
 
 class _Embedding(nn.Module):
@@ -44,24 +47,23 @@ class _Embedding(nn.Module):
 
 
 class _Affine(nn.Module):
-    """What a batch norm comes to in evaluation: one product and one sum for each channel."""
+    """A batch norm in evaluation, with its own numbers: one product and one sum for each channel, of what is folded."""
 
-    scale: Tensor
-    shift: Tensor
+    weight: Tensor | None
+    bias: Tensor | None
+    running_mean: Tensor
+    running_var: Tensor
 
     def __init__(self, norm: BatchNorm) -> None:
         super().__init__()
-        scale = (norm.running_var.double() + norm.eps).rsqrt()
-        if norm.weight is not None:
-            scale = scale * norm.weight.double()
-        shift = -norm.running_mean.double() * scale
-        if norm.bias is not None:
-            shift = shift + norm.bias.double()
-        self.register_buffer("scale", scale.float())
-        self.register_buffer("shift", shift.float())
+        self.eps = norm.eps
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            self.register_buffer(name, getattr(norm, name))
 
     def forward(self, values: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return values * self.scale + self.shift
+        sd = (self.running_var + self.eps).sqrt()
+        scale = 1 / sd if self.weight is None else self.weight / sd
+        return values * scale + ((0.0 if self.bias is None else self.bias) - self.running_mean * scale)
 
 
 def make_graph(model: SpeakerModel, *, name: str) -> Any:
@@ -88,6 +90,29 @@ def make_graph(model: SpeakerModel, *, name: str) -> Any:
     return joined
 
 
+def folded(graph: Any) -> Any:
+    """A copy of an onnx.ModelProto in which what its backbone computes of weights alone is folded, as a runtime does.
+
+    The weights are no longer there under their names.
+    """
+    import onnx
+    import onnx_ir
+    import onnx_ir.passes.common as passes
+    from onnxscript import optimizer
+
+    own = onnx.ModelProto()
+    own.CopyFrom(graph)
+    model = onnx_ir.from_proto(own)
+    optimizer.fold_constants(
+        model,
+        input_size_limit=LARGEST,
+        output_size_limit=LARGEST,
+        should_fold=lambda node: None if (node.name or "").startswith(WEIGHTS) else False,
+    )
+    passes.RemoveUnusedNodesPass()(model)
+    return onnx_ir.to_proto(model)
+
+
 def front_end_graph(front_end: FrontEnd) -> Any:
     """The onnx.ModelProto from `waveforms` and `lengths` to `features` and `counts`."""
     return _traced(
@@ -104,7 +129,7 @@ def backbone_graph(backbone: Backbone) -> Any:
         _Embedding(_plain(backbone)).eval(),
         {"features": torch.zeros(3, 500, backbone.bands), "counts": torch.tensor([500, 20, 33])},
         ["embeddings"],
-        prefix=BACKBONE,
+        prefix=WEIGHTS,
     )
 
 
@@ -119,6 +144,7 @@ def metadata(model: SpeakerModel, *, name: str, precision: str) -> dict[str, str
         "sample_rate": str(SAMPLE_RATE),
         "shortest_samples": str(SHORTEST),
         "precision": precision,
+        "settings": model.headless().settings.model_dump_json(),
     }
 
 
@@ -161,9 +187,10 @@ def _traced(module: nn.Module, inputs: Mapping[str, Tensor], outputs: list[str],
             verbose=False,
         )
         assert traced is not None
-        _tidy(traced.model)
+        _tidy(traced.model, kept := frozenset(module.state_dict()))
     proto = traced.model_proto
-    _drop_zero_biases(proto)
+    _drop_zero_biases(proto, kept)
+    compute_fourier(proto)
     # Names of shapes mean one thing in each half; what the exporter notes for debugging names files of this machine.
     del proto.graph.value_info[:]
     del proto.graph.metadata_props[:]
@@ -176,11 +203,18 @@ def _traced(module: nn.Module, inputs: Mapping[str, Tensor], outputs: list[str],
     return onnx.compose.add_prefix(proto, prefix, rename_inputs=False, rename_outputs=False)
 
 
-def _tidy(model: Any) -> None:
-    """Fold what is constant, and keep one of what is there several times, as the mask of every layer."""
+def _tidy(model: Any, kept: frozenset[str]) -> None:
+    """Fold what is constant, and keep one of what is there several times, as the mask of every layer.
+
+    Weights, which are `kept`, stay as they are under their names, so that the model can be made of the graph again
+    (models/graphfile.py); runtimes fold what is computed of them alone when they load it.
+    """
     import onnx_ir.passes.common as passes
     from onnxscript import optimizer
 
+    graph = model.graph
+    weights = [graph.initializers.pop(name) for name in tuple(graph.initializers) if name in kept]
+    graph.inputs.extend(weights)  # as inputs they are not constant
     optimizer.fold_constants(model)
     for tidying in (
         passes.RemoveUnusedNodesPass(),
@@ -191,22 +225,27 @@ def _tidy(model: Any) -> None:
         passes.RemoveUnusedOpsetsPass(),
     ):
         tidying(model)
+    for weight in weights:
+        graph.inputs.remove(weight)
+        graph.initializers.add(weight)
 
 
-def _drop_zero_biases(proto: Any) -> None:
+def _drop_zero_biases(proto: Any, kept: frozenset[str]) -> None:
     """Take away the zeros that the exporter gives convolutions without a bias: one tensor for all of them, which has no
     one scale when it is quantised with each.
     """
     from onnx import numpy_helper
 
-    zeros = {one.name for one in proto.graph.initializer if not numpy_helper.to_array(one).any()}
+    zeros = {
+        one.name for one in proto.graph.initializer if one.name not in kept and not numpy_helper.to_array(one).any()
+    }
     for node in proto.graph.node:
         if node.op_type == "Conv" and len(node.input) == 3 and node.input[2] in zeros:
             del node.input[2:]
     used = {name for node in proto.graph.node for name in node.input}
-    kept = [one for one in proto.graph.initializer if one.name in used]
+    needed = [one for one in proto.graph.initializer if one.name in used]
     del proto.graph.initializer[:]
-    proto.graph.initializer.extend(kept)
+    proto.graph.initializer.extend(needed)
 
 
 def _name_axes(proto: Any, names: Mapping[str, tuple[str | None, ...]]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from shortvox.errors import ModelError
-from shortvox.export.graph import FRONT_END
+from shortvox.export.graph import FRONT_END, folded
 
 QUANTISED = ("MatMul", "Conv")  # over frames; a Gemm runs once for each utterance, where int8 would save nothing
 
@@ -39,8 +39,7 @@ def quantised(graph: Any, speech: Iterable[np.ndarray]) -> Any:
 
     with tempfile.TemporaryDirectory() as folder, _quiet_quantiser():
         path = Path(folder) / "int8.onnx"
-        own = onnx.ModelProto()
-        own.CopyFrom(graph)  # because it takes the weights out of what it is given
+        own = folded(graph)  # because it wants the matrices as they are multiplied
         try:
             quantize_static(
                 own,
@@ -52,7 +51,7 @@ def quantised(graph: Any, speech: Iterable[np.ndarray]) -> Any:
                 reduce_range=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
-                nodes_to_exclude=[node.name for node in graph.graph.node if node.name.startswith(FRONT_END)],
+                nodes_to_exclude=[node.name for node in own.graph.node if node.name.startswith(FRONT_END)],
                 extra_options={"OpTypesToExcludeOutputQuantization": ["MatMul"]},
             )
         except ValueError as error:

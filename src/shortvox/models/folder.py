@@ -1,7 +1,11 @@
-"""A model on disk: one folder with weights, head, speaker names, settings and card. No pickle."""
+"""A model on disk: one folder with weights, head, speaker names, settings and card. No pickle.
+
+What reads a model folder takes a graph that `export` made as well: the encoder without its head.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +20,11 @@ from shortvox.environment import environment, in_words
 from shortvox.errors import ModelError
 from shortvox.files import ensure_writable, require_folder, write_bytes, write_text
 from shortvox.models import parameter_count
+from shortvox.models.graphfile import graph_at, read_graph, read_graph_settings
 from shortvox.models.settings import ModelSettings
-from shortvox.models.sidefiles import read_calibration, read_names
+from shortvox.models.sidefiles import read_names
 from shortvox.models.speaker_model import SpeakerModel, load_tensors, misfit
+from shortvox.scoring.calibrationfile import CALIBRATION, read_calibration
 
 FORMAT = 1
 FILES = ("model.safetensors", "config.yaml", "speakers.txt")
@@ -47,6 +53,8 @@ def read_settings(folder: Path) -> ModelSettings:
 
     Raises ModelError for a folder that is no model, lacks a file or comes from another version.
     """
+    if (graph := graph_at(folder)) is not None:
+        return read_graph_settings(graph)
     require_folder(folder, ModelError, "a model folder")
     try:
         missing = [name for name in FILES if not (folder / name).is_file()]
@@ -68,15 +76,38 @@ def load_model(folder: Path) -> SpeakerModel:
 
     Raises ModelError as `read_settings`, and for a model that does not fit itself.
     """
+    if (graph := graph_at(folder)) is not None:
+        return _load_graph(graph)
     settings = read_settings(folder)
     speakers = read_names(folder / "speakers.txt")
     if speakers and settings.head is None:
         raise ModelError(f"{folder}/speakers.txt: names rows of a head, and config.yaml says that there is none")
-    generator_state = torch.get_rng_state()
-    model = SpeakerModel.fresh(settings, speakers)
-    torch.set_rng_state(generator_state)
+    model = _fresh(settings, speakers)
     load_tensors(model.modules(), _read_weights(folder / "model.safetensors", model))
-    return replace(model, calibration=read_calibration(folder / "calibration.json"), folder=folder).eval()
+    return replace(model, calibration=read_calibration(folder / CALIBRATION), folder=folder).eval()
+
+
+def _load_graph(path: Path) -> SpeakerModel:
+    settings, tensors = read_graph(path)
+    model = _fresh(settings, ())
+    if (problem := misfit(tensors, model.tensors(), extra=True)) is not None:
+        raise ModelError(
+            f"{path}: does not hold the weights of backbone {settings.backbone} ({problem}), as a graph that computes "
+            "with int8 does not; name model.onnx of that export, or the model's folder"
+        )
+    own = {name: tensors[name] for name in model.tensors()}
+    _refuse_unsound(own, path)
+    load_tensors(model.modules(), own)
+    return replace(model, calibration=read_calibration(path.parent / CALIBRATION), folder=path.parent).eval()
+
+
+def _fresh(settings: ModelSettings, speakers: tuple[str, ...]) -> SpeakerModel:
+    """A model to be filled, which leaves torch's generator as it was."""
+    generator_state = torch.get_rng_state()
+    try:
+        return SpeakerModel.fresh(settings, speakers)
+    finally:
+        torch.set_rng_state(generator_state)
 
 
 def _read_weights(path: Path, model: SpeakerModel) -> dict[str, Tensor]:
@@ -90,12 +121,16 @@ def _read_weights(path: Path, model: SpeakerModel) -> dict[str, Tensor]:
             f"{path}: the weights do not fit backbone {model.settings.backbone} with {len(model.speakers)} head rows "
             f"({problem}); config.yaml, speakers.txt and the weights must come from one training"
         )
+    _refuse_unsound(tensors, path)
+    return tensors
+
+
+def _refuse_unsound(tensors: Mapping[str, Tensor], path: Path) -> None:
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise ModelError(f"{path}: {name} holds values that are not finite; train it again")
         if name.endswith("running_var") and bool((tensor < 0).any()):
             raise ModelError(f"{path}: {name} holds a negative variance; copy or train it again")
-    return tensors
 
 
 def write_card(model: SpeakerModel, *, trained_on: str, steps: int, epochs: float, seconds: float) -> str:

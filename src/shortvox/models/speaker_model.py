@@ -98,8 +98,10 @@ class SpeakerModel:
         return self
 
 
-def misfit(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str | None:
+def misfit(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, extra: bool = False) -> str | None:
     """The first difference in names, shapes and types of numbers, in words; None where there is none.
+
+    With `extra`, tensors that are not expected are let be.
 
     Loading into a module would convert numbers of any type, and turn weights stored as int8 to zeros.
     """
@@ -110,8 +112,8 @@ def misfit(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str
             return f"{name} has shape {tuple(shape)}, not {tuple(tensor.shape)}"
         if (dtype := tensors[name].dtype) != tensor.dtype:
             return f"{name} is stored as {dtype}, not {tensor.dtype}".replace("torch.", "")
-    extra = next((name for name in tensors if name not in expected), None)
-    return None if extra is None else f"{extra} has no place"
+    more = None if extra else next((name for name in tensors if name not in expected), None)
+    return None if more is None else f"{more} has no place"
 
 
 def tensors_of(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:

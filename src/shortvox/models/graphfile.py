@@ -1,0 +1,96 @@
+"""The model in a graph that `export` made: its settings from the metadata, its weights by their names.
+
+A weight stands in the graph under `WEIGHTS` and its name in a model folder, as it is or in fewer bits; what makes it
+float32 again stands behind it:
+
+    NAME                                        float32
+    NAME/half -> Cast -> NAME                   float16
+    NAME/int8 -> Cast -> Mul NAME/scale -> NAME int8, with a scale for each row
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from shortvox.box import GRAPH
+from shortvox.config import first_problem
+from shortvox.errors import ConfigError, ModelError
+from shortvox.files import is_folder
+from shortvox.models.settings import ModelSettings
+from shortvox.textfiles import read_content
+
+WEIGHTS = "backbone/"
+HALF, INT8, SCALE = "/half", "/int8", "/scale"
+MOST_BYTES = 2**31 - 1  # of a protobuf
+_AGAIN = "export the model again, or name its folder"
+
+
+def graph_at(place: Path) -> Path | None:
+    """The graph that a path names: an .onnx file, or that of a folder which `export` made. None for a model folder."""
+    if place.suffix == ".onnx":
+        return place
+    exported = is_folder(place) and (place / GRAPH).is_file() and not (place / "config.yaml").is_file()
+    return place / GRAPH if exported else None
+
+
+def read_graph(path: Path) -> tuple[ModelSettings, dict[str, Tensor]]:
+    """Settings and float32 weights as a model folder names them; raises ModelError as `read_graph_settings`."""
+    proto = _opened(path)
+    return _settings(proto, path), _weights(proto)
+
+
+def read_graph_settings(path: Path) -> ModelSettings:
+    """The settings of the model, without a head.
+
+    Raises ModelError for what is no graph, for another maker's, and for one that does not say what its model is.
+    """
+    return _settings(_opened(path), path)
+
+
+def _settings(proto: Any, path: Path) -> ModelSettings:
+    said = {entry.key: entry.value for entry in proto.metadata_props}
+    if said.get("framework") != "shortvox":
+        raise ModelError(
+            f"{path}: not a graph that shortvox export made; only those hold a model that can be trained on"
+        )
+    if "settings" not in said:
+        raise ModelError(f"{path}: does not say what its model is, as graphs of shortvox 0.1.0 did not; {_AGAIN}")
+    try:
+        return ModelSettings.model_validate_json(said["settings"])
+    except (ValidationError, ConfigError) as error:
+        reason = first_problem(error) if isinstance(error, ValidationError) else error
+        raise ModelError(f"{path}: its settings are not those of this version ({reason}); {_AGAIN}") from None
+
+
+def _opened(path: Path) -> Any:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    content = read_content(path, ModelError, "a graph that shortvox export made", most=MOST_BYTES)
+    try:
+        return onnx.load_model_from_string(content)
+    except DecodeError:
+        raise ModelError(f"{path}: not an ONNX file, or damaged; copy it again, or export it again") from None
+
+
+def _weights(proto: Any) -> dict[str, Tensor]:
+    from onnx import numpy_helper
+
+    stored = {one.name: one for one in proto.graph.initializer if one.name.startswith(WEIGHTS)}
+    found = {}
+    for name, one in stored.items():
+        bare = name.removesuffix(HALF).removesuffix(INT8)
+        if name.endswith(SCALE) and name.removesuffix(SCALE) + INT8 in stored:
+            continue
+        values = torch.from_numpy(numpy_helper.to_array(one).copy())
+        if name != bare:
+            values = values.float()
+        if name.endswith(INT8) and bare + SCALE in stored:
+            values = values * torch.from_numpy(numpy_helper.to_array(stored[bare + SCALE]).copy())
+        found[bare.removeprefix(WEIGHTS)] = values
+    return found
