@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shortvox.box import GRAPH, NAMES
 from shortvox.cli.main import run
 from shortvox.corpora.corpus import Corpus
 from shortvox.errors import LAB
 
 ROOT = Path(__file__).parents[1]
+MOST_BYTES = 20_000_000
 PIP = ("-m", "pip", "--disable-pip-version-check", "--quiet", "--retries", "1", "--timeout", "15")
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
@@ -30,15 +32,26 @@ def python(where: str | Path, *arguments: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a wheel is built of; the small model is what the box lacks."""
+    folder = tmp_path_factory.mktemp("source")
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
+    for name in NAMES:
+        if not (placed := folder / "src/shortvox/box" / name).exists():
+            shutil.copytree(exported, placed, ignore=shutil.ignore_patterns("*.onnx"))
+            shutil.copy(exported / "model.int8-storage.onnx", placed / GRAPH)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     reached = [sys.executable, *PIP, "download", "--no-deps", "--dest", str(folder / "probe"), "annotated-doc"]
     if subprocess.run(reached, capture_output=True, env=CLEAN, check=False).returncode != 0:
         pytest.skip("pip reaches no package index")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, folder)
-    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
-    python(sys.executable, *PIP, "wheel", "--no-deps", "--wheel-dir", folder / "dist", folder)
+    python(sys.executable, *PIP, "wheel", "--no-deps", "--wheel-dir", folder / "dist", source)
     (built,) = (folder / "dist").iterdir()
     return built
 
@@ -52,12 +65,29 @@ def base(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin/python"
 
 
-def test_the_wheel_has_every_file_of_the_package(wheel: Path) -> None:
-    package = ROOT / "src/shortvox"
-    kept = {path.relative_to(ROOT / "src").as_posix() for path in package.rglob("*") if path.is_file()}
-    kept = {name for name in kept if "__pycache__" not in name}
-    assert {Path(name).suffix for name in kept} >= {".py", ".yaml", ".html", ".css", ".typed"}
-    assert kept == {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("shortvox/")}
+def test_the_wheel_has_every_file_of_the_package(source: Path, wheel: Path) -> None:
+    package = source / "src/shortvox"
+    kept = {path.relative_to(source / "src").as_posix() for path in package.rglob("*") if path.is_file()}
+    assert {Path(name).suffix for name in kept} >= {".py", ".yaml", ".html", ".css", ".typed", ".onnx", ".json", ".md"}
+    names = zipfile.ZipFile(wheel).namelist()
+    assert kept == {name for name in names if name.startswith("shortvox/")}
+    assert {name.rpartition("/")[2] for name in names if "dist-info/licenses/" in name} == {"LICENSE", "NOTICE"}
+    assert wheel.stat().st_size < MOST_BYTES
+
+
+def test_a_clean_environment_verifies_two_files_offline(base: Path, corpus: Corpus) -> None:
+    """With the models that came in the wheel, where no connection can be made."""
+    offline = "import socket\nsocket.socket = socket.create_connection = None\nfrom shortvox.cli import main\nmain()"
+    one, same, other = (corpus.utterances[position].path for position in (0, 1, 6))
+    for name in NAMES:
+        said = [
+            json.loads(python(base, "-c", offline, "verify", "--model", name, "--json", one, test))
+            for test in (same, other)
+        ]
+        assert [found["encoder"] for found in said] == [name, name]
+        assert said[0]["score"] > said[1]["score"]
+        assert said[0]["llr"] > said[1]["llr"]
+    assert python(base, "-c", offline, "verify", one, same).startswith("score ")
 
 
 def test_a_clean_environment_embeds_as_torch_does(

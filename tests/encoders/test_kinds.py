@@ -32,3 +32,12 @@ def test_one_kind_takes_it(files: list[str], name: str, expected: str, tmp_path:
 
 def test_a_factory_is_one() -> None:
     assert [each for each in kind if kind[each].takes("python:a.onnx:b")] == ["factory"]
+
+
+def test_a_name_in_the_box_is_one_whatever_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for made in (False, True):
+        assert [each for each in kind if kind[each].takes("tiny")] == ["boxed"]
+        if not made:
+            (tmp_path / "tiny").mkdir()
+    assert kind_of("./tiny") == kind_of(Path("tiny")) == "folder"

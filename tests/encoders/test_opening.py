@@ -30,7 +30,10 @@ def test_a_model_folder_is_an_encoder(model_folder: Path) -> None:
 
 @pytest.mark.parametrize("spec", ["nowhere", "model.pt", "python", "n" * 300])
 def test_what_is_no_encoder_is_told_what_there_is(spec: str) -> None:
-    with pytest.raises(EncoderError, match=rf"^{spec}: no encoder; expected a model folder, .*\.onnx file, python:"):
+    with pytest.raises(
+        EncoderError,
+        match=rf"^{spec}: no encoder; expected a model folder, .*\.onnx file, a model in the box .*, python:",
+    ):
         open_encoder(spec)
 
 

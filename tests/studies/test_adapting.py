@@ -103,13 +103,14 @@ def test_a_model_that_got_worse_is_not_exported(
     assert (folder / "report.html").exists()
 
 
-def test_nobody_needs_to_know_who_speaks(
-    start: Path,
+def test_nobody_needs_to_know_who_speaks_and_a_graph_is_a_start(
+    exported: Path,
     voices: Corpus,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    start = exported / "model.int8-storage.onnx"
     assert run(command(start, voices, tmp_path / "out", "--unlabelled")) == 2
     assert "name labelled speech with --test-corpus" in capsys.readouterr().err
     monkeypatch.setattr(adapting, "export_model", lambda *folders, half: None)

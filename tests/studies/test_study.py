@@ -384,18 +384,18 @@ def system(**changes: Any) -> dict[str, Any]:
         ({"systems": system(encoder="a.onnx")}, "systems.teacher: crop: a system with `encoder` is only tested"),
         ({"systems": {**TESTED, "x": {"encoder": "a.onnx", "of": "student"}}}, "x: encoder: `of` is given too"),
         (
-            {"systems": {**TESTED, "x": {"encoder": "a.onnx"}, "y": {"start": "x", "steps": 1, "crop": "1s"}}},
-            "systems.y.start: 'x' is the encoder a.onnx; only a model folder",
+            {"systems": {**TESTED, "x": {"encoder": "a.npz"}, "y": {"start": "x", "steps": 1, "crop": "1s"}}},
+            "systems.y.start: 'x' is the encoder a.npz; only a model of shortvox",
         ),
         (
             {
                 "systems": {
                     **TESTED,
-                    "x": {"encoder": "a.onnx"},
+                    "x": {"encoder": "python:a:b"},
                     "y": {"teachers": {"t": "x"}, "steps": 1, "crop": "1s"},
                 }
             },
-            "systems.y.teachers.t: 'x' is the encoder a.onnx; only a model folder",
+            "systems.y.teachers.t: 'x' is the encoder python:a:b; only a model of shortvox",
         ),
         ({"systems": {**TESTED, "x": {"of": "studnt"}}}, "systems.x.of: no system 'studnt'; did you mean 'student'"),
         ({"systems": {**TESTED, "x": {"of": "student-tta"}}}, "'student-tta' is only tested; .* 'student'"),

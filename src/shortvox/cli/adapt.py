@@ -21,7 +21,9 @@ from shortvox.studies.runner import StudyRun
 
 
 def adapt(
-    start: Annotated[str, typer.Option("--from", metavar="MODEL", help="Model folder to start from.")],
+    start: Annotated[
+        str, typer.Option("--from", metavar="MODEL", help="Start: default, tiny, a model folder or a graph of ours.")
+    ],
     corpus: Corpora,
     out: Annotated[Path, typer.Option(help="Folder for model/, graphs/, results.json and report.html.")],
     test_corpus: Annotated[

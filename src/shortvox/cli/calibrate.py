@@ -83,7 +83,8 @@ def _folder(spec: str, listener: Listener, out: Path | None) -> Path:
         return kept_in(out, listener)
     if home is None:
         raise ConfigError(
-            f"{spec}: no folder of shortvox, so nothing is written beside it; name a folder for calibrations with --out"
+            f"{spec}: no model folder or export of yours, so nothing is written beside it; name a folder for "
+            "calibrations with --out"
         )
     return home
 

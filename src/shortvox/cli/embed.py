@@ -22,7 +22,11 @@ from shortvox.progress import note, progress_bar
 
 def embed(
     model: Annotated[
-        str, typer.Option(metavar="SPEC", help="Model folder, exported folder, .onnx file or python:module:factory.")
+        str,
+        typer.Option(
+            metavar="SPEC",
+            help="default or tiny (in the box), model folder, exported folder, .onnx file or python:module:factory.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="File to write: .npz, .csv or .parquet.")],
     recordings: Annotated[list[Path] | None, typer.Argument(help="Recordings, instead of corpora.")] = None,

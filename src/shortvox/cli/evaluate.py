@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from shortvox import __version__
+from shortvox.box import in_the_box
 from shortvox.cli.options import (
     AsJson,
     Cache,
@@ -146,7 +147,7 @@ def _check_cohort(settings: TestSettings, cohort: list[Path] | None) -> None:
 
 
 def _refuse_twice(specs: list[str]) -> None:
-    places = [spec if spec.startswith("python:") else str(Path(spec).absolute()) for spec in specs]
+    places = [spec if spec.startswith("python:") or in_the_box(spec) else str(Path(spec).absolute()) for spec in specs]
     if len({os.path.realpath(place) for place in places}) < len(specs):
         raise ModelError("--model: the same encoder was given twice")
 

@@ -15,7 +15,8 @@ Specs = Annotated[
     typer.Option(
         "--model",
         metavar="SPEC",
-        help="Model folder, exported folder, .onnx file or python:module:factory; may be given several times.",
+        help="default or tiny (in the box), model folder, exported folder, .onnx file or python:module:factory; may be "
+        "given several times.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout and nothing else there.")]

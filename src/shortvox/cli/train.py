@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from shortvox.box import model_path
 from shortvox.cli.options import AsJson, Cache, Corpora, Set, audio_cache
 from shortvox.config import override_all, parse, parse_assignments, read_yaml
 from shortvox.corpora.corpus import load_corpora
@@ -28,7 +29,10 @@ def train(
     ],
     corpus: Corpora,
     out: Annotated[Path, typer.Option(help="Model folder to make.")],
-    init: Annotated[Path | None, typer.Option(help="Model folder to start from.")] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Model to start from: default, tiny, a folder or a graph of ours."),
+    ] = None,
     set_: Set = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint in --out.")] = False,
     cache: Cache = None,
@@ -37,8 +41,9 @@ def train(
     """Train a model, or continue one: the folder it leaves is what evaluate, embed and --init take."""
     settings = parse(TrainSettings, override_all(read_yaml(config), parse_assignments(set_ or [])), str(config))
     refuse_idle(idle(settings), str(config))
+    start = None if init is None else model_path(init)
     with training_folder(out, resume=resume, leads=leads()):
-        for folder in (init, *(teacher.model for teacher in settings.teachers.values())):
+        for folder in (start, *(teacher.model for teacher in settings.teachers.values())):
             if folder is not None:
                 load_model(folder)  # a wrong one must fail before hours of audio are decoded
         data = SpeechData.open(load_corpora(corpus), audio_cache(cache, out / "audio"))
@@ -52,7 +57,7 @@ def train(
                 learning,
                 validation,
                 out,
-                init=init,
+                init=start,
                 resume=resume,
                 on_step=lambda done, steps, status: bar.update(task, completed=done, note=status),
             )

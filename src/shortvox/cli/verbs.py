@@ -41,6 +41,10 @@ VERBS = {
         "calibrate:calibrate",
         "Fit and keep maps from scores to log likelihood ratios, for both protocols at every length.",
     ),
+    "verify": (
+        "verify:verify",
+        "Compare two voices: score, log likelihood ratio, and how probable it is that one person speaks.",
+    ),
     "embed": ("embed:embed", "Write the unit-length embedding of every utterance, whole, as .npz, .csv or .parquet."),
     "export": (
         "export:export",

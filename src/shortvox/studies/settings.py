@@ -166,10 +166,10 @@ class StudySettings(Settings):
                         f"'{self.systems[other].of}'"
                     )
                 spec = self.systems[other].encoder if key != "of" and other in self.systems else None
-                if spec and (spec.startswith("python:") or spec.endswith((".onnx", ".npz"))):
+                if spec and (spec.startswith("python:") or spec.endswith(".npz")):
                     raise ValueError(
-                        f"systems.{name}.{key}: '{other}' is the encoder {spec}; only a model folder of shortvox can "
-                        "be trained further or teach, so import it (import-model) or name another"
+                        f"systems.{name}.{key}: '{other}' is the encoder {spec}; only a model of shortvox can be "
+                        "trained further or teach, so import it (import-model) or name another"
                     )
             if system.of is not None and system.of not in self.systems:
                 raise ValueError(f"systems.{name}.of: no system '{system.of}'{nearest_name(system.of, own)}")

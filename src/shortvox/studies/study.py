@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from shortvox.box import model_path
 from shortvox.config import nearest_name, override_all, parse
 from shortvox.effect import idle, refuse_idle, refuse_idle_in_systems
 from shortvox.errors import ConfigError, ModelError
@@ -87,15 +88,16 @@ class Study:
         return start if start and start not in self.given() else None
 
     def given(self) -> dict[str, Path]:
-        """The encoders from elsewhere by system, as paths: from a model folder, others may start or learn."""
-        return {name: Path(own.encoder) for name, own in self.settings.systems.items() if own.encoder is not None}
+        """The encoders from elsewhere by system, as paths: from a model of ours, others may start or learn."""
+        return {name: model_path(own.encoder) for name, own in self.settings.systems.items() if own.encoder is not None}
 
     def _before(self, system: str) -> ModelSettings | None:
         """The settings of the model that a system starts from; None where there is none, or no folder yet."""
         if parent := self.parent(system):
             return self._timeless(parent, 0).model
         folder = self.given().get(self.settings.systems[system].start or "")
-        return read_settings(folder) if folder is not None and is_folder(folder) else None
+        there = folder is not None and (is_folder(folder) or folder.suffix == ".onnx")
+        return read_settings(folder) if folder is not None and there else None
 
     def scoring(self, system: str) -> ScoringSettings:
         """How a system's models are scored: the test's way, with the changes of what it tests and then its own."""

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from shortvox.box import model_path
 from shortvox.config import Need, Settings
 from shortvox.training.crops import FullUtterance, parse_crop
 
@@ -81,7 +82,9 @@ class SegmentSettings(Settings):
 class TeacherSettings(Settings):
     """A trained model that says what the student's embeddings and posteriors should be; it learns nothing."""
 
-    model: Path | None = Field(None, description="model folder; a study fills it in")
+    model: Annotated[Path, BeforeValidator(model_path)] | None = Field(
+        None, description="model folder, graph of ours, default or tiny; a study fills it in"
+    )
     hears: Literal["crop", "segments", "utterance"] = Field(
         "crop", description="what the student hears, or, once before training, the whole clean utterance"
     )

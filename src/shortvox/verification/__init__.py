@@ -1,0 +1,1 @@
+"""From recordings to what they say about who speaks. On the base install."""
