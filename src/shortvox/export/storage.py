@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from shortvox.models.graphfile import HALF, INT8, SCALE, WEIGHTS
+from shortvox.models.graphfile import COLUMNS, HALF, INT8, SCALE, WEIGHTS
 
 FEWEST = 128  # numbers; what is smaller is not worth the conversion
+FEWEST_WITH_COLUMNS = 4096
 SMALL_KERNEL = 2**14  # numbers
 LARGEST_HALF = float(np.finfo(np.float16).max)
+SMALLEST_HALF = float(np.finfo(np.float16).tiny)
 LEVELS = 127  # of an int8 on either side of zero
 CLIPPED = np.linspace(1.0, 0.7, 13)  # shares of a row's largest weight that are tried as the largest level
 
@@ -50,8 +52,15 @@ def _as_half(values: np.ndarray) -> Parts:
 
 
 def as_int8(values: np.ndarray) -> Parts:
-    """int8 and the scale of each row, the one of several that changes the row least (in squares)."""
+    """int8 with a scale for each row, the one of several that changes the row least (in squares).
+
+    Each column of a large matrix has one too. A column of large weights waits for small inputs; without a scale of its
+    own it would take from its neighbours, whose inputs are large, the levels that they need.
+    """
     rows = values.reshape(len(values), -1)
+    columns = {COLUMNS: _columns(rows)} if values.ndim == 2 and values.size >= FEWEST_WITH_COLUMNS else {}
+    if columns:
+        rows = rows / columns[COLUMNS].astype(np.float32)
     largest = np.abs(rows).max(axis=1, keepdims=True)
     best = np.full_like(largest, np.inf)
     scale = np.ones_like(largest)
@@ -60,7 +69,18 @@ def as_int8(values: np.ndarray) -> Parts:
         error = ((_levels(rows, tried) * tried - rows) ** 2).sum(axis=1, keepdims=True)
         scale, best = np.where(error < best, tried, scale), np.minimum(error, best)
     shape = (len(values),) + (1,) * (values.ndim - 1)
-    return {INT8: _levels(rows, scale).astype(np.int8).reshape(values.shape), SCALE: scale.reshape(shape)}
+    int8 = _levels(rows, scale).astype(np.int8).reshape(values.shape)
+    return {INT8: int8, SCALE: scale.reshape(shape), **columns}
+
+
+def _columns(rows: np.ndarray) -> np.ndarray:
+    """(1, columns) float16: the largest weight of each column once rows have been made alike, and so on in turns."""
+    column = np.ones((1, rows.shape[1]), dtype=np.float32)
+    for _ in range(3):
+        row = np.abs(rows / column).max(axis=1, keepdims=True)
+        column = np.abs(rows / np.where(row > 0, row, 1)).max(axis=0, keepdims=True)
+        column = np.where(column > SMALLEST_HALF, column, 1)
+    return column.astype(np.float16)
 
 
 def _levels(rows: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -82,16 +102,32 @@ def _stored(graph: Any, kept: Callable[[np.ndarray], Parts]) -> Any:
         if not parts:
             weights.append(weight)
             continue
-        name, first = weight.name, next(iter(parts))
-        weights += [numpy_helper.from_array(part, name + suffix) for suffix, part in parts.items()]
-        plain = f"{name}/float" if SCALE in parts else name
-        nodes.append(helper.make_node("Cast", [name + first], [plain], to=TensorProto.FLOAT))
-        if SCALE in parts:
-            nodes.append(helper.make_node("Mul", [plain, name + SCALE], [name]))
+        product = ""
+        for suffix, part in parts.items():
+            name = plain = weight.name + suffix
+            weights.append(numpy_helper.from_array(part, name))
+            if part.dtype != np.float32:
+                nodes.append(helper.make_node("Cast", [name], [plain := f"{name}/float"], to=TensorProto.FLOAT))
+            if product:
+                nodes.append(helper.make_node("Mul", [product, plain], [plain := f"{name}/product"]))
+            product = plain
+        nodes[-1].output[0] = weight.name
     nodes += made.graph.node
-    for node in nodes:
-        node.ClearField("name")  # which nobody needs, and a small network has as many bytes of them as of biases
     del made.graph.initializer[:], made.graph.node[:]
     made.graph.initializer.extend(weights)
     made.graph.node.extend(nodes)
+    _shorten_names(made.graph)
     return made
+
+
+def _shorten_names(graph: Any) -> None:
+    """Nobody needs names of nodes and of what they give: of a small network they are as many bytes as its biases."""
+    given = {one.name for one in graph.output}
+    short = {name: name for name in given}
+    for node in graph.node:
+        node.ClearField("name")
+        for names in (node.input, node.output):
+            for place, name in enumerate(names):
+                if names is node.output:
+                    short.setdefault(name, f"{len(short):x}")
+                names[place] = short.get(name, name)

@@ -1,11 +1,12 @@
 """The model in a graph that `export` made: its settings from the metadata, its weights by their names.
 
-A weight stands in the graph under `WEIGHTS` and its name in a model folder, as it is or in fewer bits; what makes it
-float32 again stands behind it:
+A weight stands in the graph under `WEIGHTS` and its name in a model folder, as it is or in fewer bits, with nodes
+behind it that make it float32 again:
 
-    NAME                                        float32
-    NAME/half -> Cast -> NAME                   float16
-    NAME/int8 -> Cast -> Mul NAME/scale -> NAME int8, with a scale for each row
+    NAME                            float32
+    NAME/half                       float16
+    NAME/int8, NAME/scale           int8, and what each row is multiplied by
+    NAME/columns                    and, where it is there, each column (float16)
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from shortvox.models.settings import ModelSettings
 from shortvox.textfiles import read_content
 
 WEIGHTS = "backbone/"
-HALF, INT8, SCALE = "/half", "/int8", "/scale"
+HALF, INT8, SCALE, COLUMNS = "/half", "/int8", "/scale", "/columns"
 MOST_BYTES = 2**31 - 1  # of a protobuf
 _AGAIN = "export the model again, or name its folder"
 
@@ -81,16 +82,17 @@ def _opened(path: Path) -> Any:
 def _weights(proto: Any) -> dict[str, Tensor]:
     from onnx import numpy_helper
 
-    stored = {one.name: one for one in proto.graph.initializer if one.name.startswith(WEIGHTS)}
+    there = {one.name: one for one in proto.graph.initializer if one.name.startswith(WEIGHTS)}
+
+    def values(name: str) -> Tensor:
+        return torch.from_numpy(numpy_helper.to_array(there[name]).copy())
+
     found = {}
-    for name, one in stored.items():
+    for name in there:
         bare = name.removesuffix(HALF).removesuffix(INT8)
-        if name.endswith(SCALE) and name.removesuffix(SCALE) + INT8 in stored:
-            continue
-        values = torch.from_numpy(numpy_helper.to_array(one).copy())
-        if name != bare:
-            values = values.float()
-        if name.endswith(INT8) and bare + SCALE in stored:
-            values = values * torch.from_numpy(numpy_helper.to_array(stored[bare + SCALE]).copy())
-        found[bare.removeprefix(WEIGHTS)] = values
+        own = values(name).float() if name != bare else values(name)
+        if name.endswith(INT8):
+            for scale in (SCALE, COLUMNS):
+                own = own * values(bare + scale).float() if bare + scale in there else own
+        found[bare.removeprefix(WEIGHTS)] = own
     return found
