@@ -21,6 +21,7 @@ from shortvox import __version__
 from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.errors import ModelError
 from shortvox.export.fourier import compute_fourier
+from shortvox.export.lean import make_lean
 from shortvox.frontend.filterbank import HOP
 from shortvox.frontend.frontend import FrontEnd
 from shortvox.models.backbone import Backbone
@@ -60,10 +61,14 @@ class _Affine(nn.Module):
         for name in ("weight", "bias", "running_mean", "running_var"):
             self.register_buffer(name, getattr(norm, name))
 
-    def forward(self, values: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
         sd = (self.running_var + self.eps).sqrt()
         scale = 1 / sd if self.weight is None else self.weight / sd
-        return values * scale + ((0.0 if self.bias is None else self.bias) - self.running_mean * scale)
+        return scale, (0.0 if self.bias is None else self.bias) - self.running_mean * scale
+
+    def forward(self, values: Tensor, lengths: Tensor | None = None) -> Tensor:
+        scale, shift = self.scale_and_shift()
+        return values * scale + shift
 
 
 def make_graph(model: SpeakerModel, *, name: str) -> Any:
@@ -115,6 +120,7 @@ def folded(graph: Any) -> Any:
 
 def front_end_graph(front_end: FrontEnd) -> Any:
     """The onnx.ModelProto from `waveforms` and `lengths` to `features` and `counts`."""
+    make_lean(front_end := copy.deepcopy(front_end))
     return _traced(
         front_end,
         {"waveforms": torch.zeros(3, 80_000), "lengths": torch.tensor([80_000, 8_000, 12_345])},
@@ -149,12 +155,13 @@ def metadata(model: SpeakerModel, *, name: str, precision: str) -> dict[str, str
 
 
 def _plain(backbone: Backbone) -> Backbone:
-    """A copy whose batch norms are products and sums, and whose parameters need no gradient."""
+    """A copy whose batch norms are products and sums, in its lean form, and whose parameters need no gradient."""
     copied = copy.deepcopy(backbone).eval().requires_grad_(False)
     for module in list(copied.modules()):
         for name, child in module.named_children():
             if isinstance(child, BatchNorm):
                 setattr(module, name, _Affine(child))
+    make_lean(copied)
     return copied
 
 

@@ -50,6 +50,7 @@ class Fbank(FilterBank):
         self.bands = bands
         self.window = window
         self.edges = edges
+        self.scale = scale
         # The signal is at int16 scale, because a VAD's threshold is absolute; another scale is another floor and a
         # constant in the logarithm.
         self.floor = FLOOR * (INT16_SCALE / scale) ** 2
@@ -70,11 +71,10 @@ class Fbank(FilterBank):
         # Pre-emphasis runs over the signal instead of the frame, and removing the frame's mean m first is then the same
         # as subtracting (1 - 0.97) m afterwards. A frame's first sample, which Kaldi takes for its own predecessor,
         # matters only where the window is not zero there, as Povey's is.
-        emphasised = signal.clone()
-        emphasised[:, 1:] -= PREEMPHASIS * signal[:, :-1]
-        mean = windows(signal).mean(dim=2, keepdim=True)
-        rising = emphasised[:, : emphasised.shape[1] - HALF].unfold(1, HALF, HOP)
-        falling = emphasised[:, HALF:].unfold(1, HALF, HOP).flip(2)
+        emphasised = torch.cat([signal[:, :1], signal[:, 1:] - PREEMPHASIS * signal[:, :-1]], dim=1)
+        mean = self.framed(signal, 0, WINDOW).mean(dim=2, keepdim=True)
+        rising = self.framed(emphasised, 0, HALF)
+        falling = self.framed(emphasised, HALF, HALF).flip(2)
         even = rising + falling - 2 * (1 - PREEMPHASIS) * mean
         odd = rising - falling
         if self.window != "povey":
@@ -84,6 +84,10 @@ class Fbank(FilterBank):
         power = torch.matmul(even, self.cosines).square_() + torch.matmul(odd, self.sines).square_()
         energies = torch.matmul(power, self.mel).clamp_min(self.floor).log()
         return energies - self.offset if self.offset else energies
+
+    def framed(self, signal: Tensor, first: int, size: int) -> Tensor:
+        """Of each window, `size` samples from its sample `first` on: (batch, frames, size)."""
+        return signal[:, first : signal.shape[1] - WINDOW + first + size].unfold(1, size, HOP)
 
 
 def whole_windows(waveforms: Tensor, lengths: Tensor | None, edges: Edges = "mirror") -> tuple[Tensor, Tensor | None]:

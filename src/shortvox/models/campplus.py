@@ -96,6 +96,23 @@ class DenseLayer(nn.Module):
         return self.local(hidden) * self.mask(hidden, lengths)
 
 
+class DenseBlock(nn.ModuleList):
+    """Layers that each hear all before them and add `growth` channels."""
+
+    def __init__(self, inputs: int, *, depth: int, growth: int, bottleneck: int, dilation: int) -> None:
+        super().__init__(
+            DenseLayer(inputs + growth * number, growth=growth, bottleneck=bottleneck, dilation=dilation)
+            for number in range(depth)
+        )
+        self.outputs = inputs + growth * depth
+
+    def forward(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(batch, frames, in) -> (batch, frames, outputs)."""
+        for layer in self:
+            frames = torch.cat([frames, layer(frames, lengths)], dim=2)
+        return frames
+
+
 class CamPlusPlus(Backbone):
     """CAM++ of any width: 2-D head, three dense blocks at half the frame rate, statistics, linear, batch norm.
 
@@ -123,13 +140,10 @@ class CamPlusPlus(Backbone):
         self.blocks = nn.ModuleList()
         self.transitions = nn.ModuleList()
         for depth, dilation in zip(depths, DILATIONS, strict=True):
-            block = nn.ModuleList()
-            for _ in range(depth):
-                block.append(DenseLayer(channels, growth=growth, bottleneck=bottleneck, dilation=dilation))
-                channels += growth
+            block = DenseBlock(channels, depth=depth, growth=growth, bottleneck=bottleneck, dilation=dilation)
             self.blocks.append(block)
-            self.transitions.append(Transition(channels))
-            channels //= 2
+            self.transitions.append(Transition(block.outputs))
+            channels = block.outputs // 2
         self.last_norm = BatchNorm(channels)
         self.embedding = nn.Linear(2 * channels, dim, bias=False)
         self.norm = BatchNorm(dim, affine=False)
@@ -139,10 +153,7 @@ class CamPlusPlus(Backbone):
         lengths = shortened(lengths, 2)
         running = functional.relu(self.entry_norm(running, lengths))
         for block, transition in zip(self.blocks, self.transitions, strict=True):
-            assert isinstance(block, nn.ModuleList)
-            for layer in block:
-                running = torch.cat([running, layer(running, lengths)], dim=2)
-            running = transition(running, lengths)
+            running = transition(block(running, lengths), lengths)
         return (Maps(functional.relu(self.last_norm(running, lengths)), lengths),)
 
     def pool(self, scales: Scales) -> Tensor:
