@@ -37,4 +37,4 @@ def speeds(
 
 
 def _runtime(encoder: Encoder) -> str:
-    return "onnxruntime" if encoder.kind in ("exported model", "ONNX graph") else "torch"
+    return "torch" if encoder.kind in ("model folder", "Python factory") else "onnxruntime"

@@ -8,6 +8,7 @@ lengths alone is the same for all layers; and frames can be looked up all at onc
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,12 +39,13 @@ class _DenseBlock(nn.ModuleList):
 
     def forward(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(batch, frames, in), whatever on padding -> (batch, frames, out)."""
+        layers: list[Any] = list(self)  # each a DenseLayer whose batch norms are products and sums
         batch, count = frames.shape[:2]
         own = own_frames(frames, lengths)
-        looked_at, inside = _neighbours(self[0].local.dilation, batch, count, own)
+        looked_at, inside = _neighbours(layers[0].local.dilation, batch, count, own)
         shares, segment_of = _segments(batch, count, own)
         rows = frames.flatten(0, 1)
-        for layer in self:
+        for layer in layers:
             hidden = functional.relu(layer.norm(rows))
             scale, shift = layer.reduced_norm.scale_and_shift()
             hidden = functional.relu(hidden @ (layer.reduce.weight * scale[:, None]).t() + shift)
