@@ -98,7 +98,7 @@ def test_every_printed_setting_can_be_set(page: Path) -> None:
                 words[0],
                 {f"train.{k}": v for k, v in train.items()}
                 | {f"test.{k}": v for k, v in leaves(TestSettings()).items()}
-                | dict.fromkeys(("T", "S", "only", "seeds", "compare")),
+                | dict.fromkeys(("T", "S", "only", "seeds", "compare", "test_speakers")),
             )
             of_a_system = re.fullmatch(r"systems\.[\w-]+\.(\w+)", key)
             if of_a_system and words[0] == "study":
