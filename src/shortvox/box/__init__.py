@@ -5,6 +5,7 @@ Each is a folder beside this file as `export` writes one, with its graph stored 
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +32,12 @@ def box_folder(name: str) -> Path:
         raise EncoderError(f"{name}: the model in the box is missing ({folder / GRAPH}); install shortvox again")
     _tell_namesake(name, Path.cwd())
     return folder
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder has a graph and is no model folder. One that may not be opened is neither."""
+    graph, config = (os.path.exists(folder / name) for name in (GRAPH, "config.yaml"))  # noqa: PTH110 (Path's raises)
+    return graph and not config
 
 
 def model_path(spec: str | Path) -> Path:

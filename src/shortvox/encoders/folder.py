@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shortvox.box import GRAPH, in_the_box
+from shortvox.box import in_the_box, is_export
 from shortvox.corpora.crop import of_similar_length
 from shortvox.encoders.batches import embedded, padded
 from shortvox.encoders.encoder import Encoder
@@ -54,10 +54,7 @@ def open_folder(spec: str, device: str = "cpu") -> Encoder:
 
 def _takes(spec: str) -> bool:
     """Any folder but one that `export` made: what is missing in it is then named."""
-    folder = Path(spec)
-    if in_the_box(spec) or not is_folder(folder):
-        return False
-    return (folder / "config.yaml").is_file() or not (folder / GRAPH).exists()
+    return not in_the_box(spec) and is_folder(Path(spec)) and not is_export(Path(spec))
 
 
 kind("folder")(Kind(_takes, open_folder, "a model folder"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shortvox.box import GRAPH, in_the_box
+from shortvox.box import GRAPH, in_the_box, is_export
 from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.crop import of_similar_length
 from shortvox.encoders.batches import embedded, of_equal_length, one_by_one
@@ -78,7 +78,7 @@ def _takes(spec: str) -> bool:
     if in_the_box(spec):
         return False
     if is_folder(Path(spec)):
-        return (Path(spec) / GRAPH).exists() and not (Path(spec) / "config.yaml").is_file()
+        return is_export(Path(spec))
     return not spec.startswith("python:") and spec.endswith(".onnx")
 
 

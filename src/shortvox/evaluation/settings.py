@@ -48,7 +48,9 @@ class ScoringSettings(Settings):
     context: Context = "crop"
     frontend: FrontEndChanges = FrontEndChanges()
     embedding: EmbeddingSettings = EmbeddingSettings()
-    prefix: int | None = Field(None, ge=1, description="the first so many numbers of each embedding alone; null: all")
+    prefix: int | None = Field(
+        None, ge=1, le=1_000_000, description="the first so many numbers of each embedding alone; null: all"
+    )
     transforms: tuple[str, ...] = ()
     measure: str = "cosine"
     norm: NormSettings = NormSettings()

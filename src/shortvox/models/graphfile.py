@@ -18,7 +18,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from shortvox.box import GRAPH
+from shortvox.box import GRAPH, is_export
 from shortvox.config import first_problem
 from shortvox.errors import ConfigError, ModelError
 from shortvox.files import is_folder
@@ -35,8 +35,7 @@ def graph_at(place: Path) -> Path | None:
     """The graph that a path names: an .onnx file, or that of a folder which `export` made. None for a model folder."""
     if place.suffix == ".onnx":
         return place
-    exported = is_folder(place) and (place / GRAPH).is_file() and not (place / "config.yaml").is_file()
-    return place / GRAPH if exported else None
+    return place / GRAPH if is_folder(place) and is_export(place) else None
 
 
 def read_graph(path: Path) -> tuple[ModelSettings, dict[str, Tensor]]:

@@ -25,6 +25,7 @@ from shortvox.training.parts import (
 )
 
 MOST_EPOCHS = 1e6
+MOST_DIM = 1_000_000  # of an embedding
 MOST_SECONDS = 50_000  # of speech in the crops of a step: 3 GB as samples alone
 
 
@@ -59,7 +60,7 @@ class TrainSettings(Settings):
     context: Context = Field("crop", description="what the front end hears: the crop, or all of its file")
     segments: SegmentSettings | None = Field(None, description="shorter pieces of the crop to learn from")
     teachers: dict[Annotated[str, Field(pattern=r"^[\w-]{1,40}$")], TeacherSettings] = Field(default_factory=dict)
-    prefixes: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    prefixes: tuple[Annotated[int, Field(ge=1, le=MOST_DIM)], ...] = Field(
         (), description="first numbers of the embedding that must do alone too; the loss is the mean over these and all"
     )
     sampler: Literal["utterances", "speakers", "balanced", "domains"] = "utterances"
