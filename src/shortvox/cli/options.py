@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 
 Corpora = Annotated[list[Path], typer.Option("--corpus", help="Corpus folder; may be given several times.")]
+ENCODERS = "default or tiny (in the box), model folder, exported folder, .onnx file or python:module:factory"
 Specs = Annotated[
     list[str],
     typer.Option(
         "--model",
         metavar="SPEC",
-        help="default or tiny (in the box), model folder, exported folder, .onnx file or python:module:factory; may be "
-        "given several times.",
+        help=f"{ENCODERS}; may be given several times.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout and nothing else there.")]

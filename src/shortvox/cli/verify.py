@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shortvox.cli.options import AsJson, Device
+from shortvox.cli.options import ENCODERS, AsJson, Device
 from shortvox.encoders.opening import open_encoder
 from shortvox.errors import ConfigError
 from shortvox.printing import show, show_json
@@ -23,13 +23,7 @@ def verify(
         list[Path] | None,
         typer.Option("--test", help="Recording to verify, instead of the last; several count as one."),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="SPEC",
-            help="default, tiny, model folder, exported folder, .onnx file or python:module:factory.",
-        ),
-    ] = "default",
+    model: Annotated[str, typer.Option(metavar="SPEC", help=f"{ENCODERS}.")] = "default",
     prior: Annotated[
         float, typer.Option(min=0, max=1, help="How probable one speaker is before anything is heard.")
     ] = PRIOR,
