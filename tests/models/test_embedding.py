@@ -149,7 +149,7 @@ def test_an_utterance_that_memory_is_too_short_for_is_named(
     part = data.select(lambda u: u.id != data.corpus.utterances[0].id)
     crops = [whole(part.store, position) for position in range(3)]
     longest = max(range(3), key=lambda position: part.store.lengths[position])
-    monkeypatch.setattr(SpeakerModel, "embed", fail)
+    monkeypatch.setattr(SpeakerModel, "encode", fail)
     with pytest.raises(
         ShortvoxError, match=f"^utterance {part.corpus.utterances[longest].id}: out of memory"
     ) as caught:
@@ -163,7 +163,7 @@ def test_an_utterance_that_memory_is_too_short_for_is_named(
 def test_other_errors_of_a_model_are_bugs(
     model: SpeakerModel, data: SpeechData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(SpeakerModel, "embed", lambda *args, **options: torch.zeros(2) @ torch.zeros(3))
+    monkeypatch.setattr(SpeakerModel, "encode", lambda *args, **options: torch.zeros(2) @ torch.zeros(3))
     with pytest.raises(RuntimeError, match="size"):
         embed_crops(model, data.store, [Crop(0, 0, 8000)])
 

@@ -21,6 +21,7 @@ class Backbone(nn.Module):
 
     bands: int
     dim: int
+    embedding: nn.Linear  # the last linear layer; `embedding_norm` comes after it
     normalises = False  # whether it brings what it hears to mean 0 itself
 
     def trunk(self, features: Tensor, lengths: Tensor | None = None) -> Scales:

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from shortvox.corpora.crop import Crop, enough_memory, of_similar_length, whole
 from shortvox.corpora.store import AudioStore
@@ -28,8 +29,9 @@ def embed_crops(
     transform: Callable[[np.ndarray], np.ndarray] | None = None,
     on_batch: Callable[[int], None] | None = None,
     context: Context = "crop",
+    unit: bool = True,
 ) -> np.ndarray:
-    """Unit-length embeddings (len(crops), dim), float32.
+    """Embeddings (len(crops), dim), float32, of unit length; without `unit`, of the length that the backbone gives.
 
     With the context "crop" only samples inside a crop are read, so nothing can leak in. With "file" the front end hears
     the whole utterance, and the frames of the crop (`filterbank.frame_bounds`) are taken from it: windows at the crop's
@@ -46,14 +48,15 @@ def embed_crops(
         for number, (places, chosen) in enumerate(_batches(store, crops, context), start=1):
             with enough_memory(store, within(store, chosen, context)):
                 heard = hear(model, store, chosen, transform=transform, context=context)
-                result[places] = model.embed(heard.waveforms, heard.lengths, inside=heard.inside).cpu().numpy()
+                vectors = model.encode(heard.waveforms, heard.lengths, inside=heard.inside)
+                result[places] = (normalize(vectors) if unit else vectors).cpu().numpy()
             if on_batch is not None:
                 on_batch(len(places))
             if number % RELEASED_EVERY == 0:
                 release_memory()
     release_memory()
     model.backbone.train(training)
-    return model.require_unit_length(result)
+    return model.require_unit_length(result) if unit else model.require_finite(result)
 
 
 def voiceless(

@@ -71,8 +71,13 @@ class SpeakerModel:
 
         `inside` (batch, 2) bounds the frames that are embedded, in features of the whole waveforms; see `FrontEnd`.
         """
+        return nn.functional.normalize(self.encode(waveforms, lengths, inside=inside))
+
+    def encode(self, waveforms: Tensor, lengths: Tensor | None = None, *, inside: Tensor | None = None) -> Tensor:
+        """As `embed`, of the length that the backbone gives them."""
         features, counts = self.frontend(waveforms, lengths, inside=inside)
-        return nn.functional.normalize(self.backbone(features, counts))
+        embeddings: Tensor = self.backbone(features, counts)
+        return embeddings
 
     def require_unit_length(self, embeddings: np.ndarray) -> np.ndarray:
         """The embeddings (n, dim) themselves; raises ModelError, which names the model, where one is no direction.
@@ -82,10 +87,20 @@ class SpeakerModel:
         unsound = ~(np.abs(np.linalg.norm(embeddings, axis=1) - 1) < UNIT)  # true for NaN
         if unsound.any():
             raise ModelError(
-                f"{self.folder or 'the model in training'}: {unsound.sum()} of {len(embeddings)} embeddings are not "
+                f"{self._name}: {unsound.sum()} of {len(embeddings)} embeddings are not "
                 "finite or have no direction; train the model again, with a lower optimiser.lr, or copy it again"
             )
         return embeddings
+
+    def require_finite(self, embeddings: np.ndarray) -> np.ndarray:
+        """The embeddings (n, dim) of any length themselves; raises ModelError where one is not finite."""
+        if not np.isfinite(embeddings).all():
+            raise ModelError(f"{self._name}: gives embeddings that are not finite; lower optimiser.lr and train again")
+        return embeddings
+
+    @property
+    def _name(self) -> str:
+        return str(self.folder or "the model in training")
 
     def to(self, device: torch.device) -> SpeakerModel:
         for module in (self.frontend, self.backbone, self.head):

@@ -36,8 +36,8 @@ def domain_means(embeddings: Tensor, speaker: Tensor, domain: Tensor) -> Tensor:
     The fewer speakers, the closer to the mean of all speakers: one speaker's mean is that speaker.
     """
     voices, voice = torch.unique(torch.stack([domain, speaker]), dim=1, return_inverse=True)
-    means = torch.zeros(voices.shape[1], embeddings.shape[1]).index_add_(0, voice, embeddings)
+    means = embeddings.new_zeros(voices.shape[1], embeddings.shape[1]).index_add_(0, voice, embeddings)
     means /= torch.bincount(voice)[:, None]
-    sums = torch.zeros(int(domain.max()) + 1, embeddings.shape[1]).index_add_(0, voices[0], means)
+    sums = embeddings.new_zeros(int(domain.max()) + 1, embeddings.shape[1]).index_add_(0, voices[0], means)
     count = torch.bincount(voices[0])[:, None]
     return (sums + FEW_SPEAKERS * means.mean(dim=0)) / (count + FEW_SPEAKERS)

@@ -58,6 +58,9 @@ class TransferSettings(Settings):
     freeze_norm: bool = Field(False, description="freeze the batch norm after the embedding too")
     statistics: Literal["batch", "model"] = Field("batch", description="what all batch norms normalise by in training")
     blend: float = Field(1.0, ge=0, le=1, description="how far the weights that are kept lie from the start's")
+    centre: Literal["none", "corpus", "domain"] = Field(
+        "none", description="at the end, less what all training speakers share; domain: whitened by domains, too"
+    )
     missing: Literal["refuse", "centroid"] = Field("refuse", description="training speakers without a head row")
     absent: Literal["keep", "drop"] = Field("keep", description="head rows of speakers who are not in the training")
     rows: Literal["model", "centroids", "new"] = Field(

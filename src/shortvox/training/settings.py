@@ -32,6 +32,7 @@ MOST_SECONDS = 50_000  # of speech in the crops of a step: 3 GB as samples alone
 _NEW_DEFAULTS = (
     ("transfer", "statistics", "batch"),
     ("transfer", "blend", 1.0),
+    ("transfer", "centre", "none"),
     ("augment", "most", 1),
     ("optimiser", "layer_decay", 1.0),
 )
@@ -83,7 +84,10 @@ class TrainSettings(Settings):
     tensorboard: bool = False
     needs_of_keys: ClassVar[Mapping[str, Need]] = {
         "per_speaker": Need("sampler=balanced or domains", lambda own: own.balanced),
-        "domain": Need("sampler=domains or a teacher with centred=domain", lambda own: own.has_domains),
+        "domain": Need(
+            "sampler=domains, a teacher with centred=domain or transfer.centre=domain",
+            lambda own: bool(own.asks_for_domains),
+        ),
         "segments.join": Need(
             "segments.pick=all and a loss or a teacher of the aggregate",
             lambda own: own.segments.pick == "all" and "aggregate" in own.branches(),
@@ -145,9 +149,14 @@ class TrainSettings(Settings):
             raise ValueError(
                 f"sampler: the loss {name} compares utterances of one speaker with each other; set sampler=balanced"
             )
-        if self.has_domains and self.domain is None:
-            asks = "sampler: domains" if self.sampler == "domains" else "centred: domain"
+        if self.asks_for_domains and self.domain is None:
+            asks = self.asks_for_domains[0]
             raise ValueError(f"domain: {asks} needs the manifest's column that names them, such as domain=language")
+        if self.transfer.centre != "none" and self.loss.rows:
+            raise ValueError(
+                f"transfer.centre: the rows of the loss {name} would stay where they are while embeddings move; take a "
+                "head without rows, such as ap, or model.head=null"
+            )
         if self.loss.pairs and self.accumulate > 1:
             raise ValueError(f"accumulate: the loss {name} compares all speakers of a step; set accumulate=1")
         comparing = [teacher for teacher, said in self.teachers.items() if said.contrast]
@@ -258,9 +267,14 @@ class TrainSettings(Settings):
         return self.sampler in ("balanced", "domains")
 
     @property
-    def has_domains(self) -> bool:
-        """Whether it matters in which domain an utterance is."""
-        return self.sampler == "domains" or any(said.centred == "domain" for said in self.teachers.values())
+    def asks_for_domains(self) -> tuple[str, ...]:
+        """The settings to which it matters in which domain an utterance is."""
+        asking = {
+            "sampler: domains": self.sampler == "domains",
+            "centred: domain": any(said.centred == "domain" for said in self.teachers.values()),
+            "transfer.centre: domain": self.transfer.centre == "domain",
+        }
+        return tuple(name for name, asks in asking.items() if asks)
 
     @property
     def items(self) -> int:

@@ -29,6 +29,7 @@ from shortvox.models.speaker_model import SpeakerModel, load_tensors, tensors_of
 from shortvox.training.averaging import NORM_BATCHES, accumulate, averaged_steps, estimate_norms
 from shortvox.training.batches import Batch, Relay, TrainingBatches, speaker_names
 from shortvox.training.branches import TeacherSettings
+from shortvox.training.centring import centre_embeddings
 from shortvox.training.centroids import FOLLOWING, utterance_centroids
 from shortvox.training.checkpoint import load_latest, save_checkpoint
 from shortvox.training.distributed import Placement, placement
@@ -175,6 +176,9 @@ def _run(
         estimate_norms(learner, (part for step, batch in last for part in _parts(batch, settings, step)))
     if settings.transfer.blend < 1:
         blend(model.backbone, start, settings.transfer.blend)
+    if settings.transfer.centre != "none":
+        domains = domains_of(data.corpus, settings) if settings.transfer.centre == "domain" else ()
+        centre_embeddings(model, data, domains)
     done.wall_seconds += time.monotonic() - clock
     model.eval()
     if validate and place.leads:
