@@ -11,11 +11,10 @@ from pydantic import Field, field_validator, model_validator
 from shortvox.config import Need, Settings
 from shortvox.frontend.augment import AugmentSettings
 from shortvox.heads import Head, NoHead, head
-from shortvox.models import blueprint
 from shortvox.models.embedding import Context
 from shortvox.models.settings import ModelSettings
 from shortvox.training.branches import Branch, SegmentSettings, TeacherSettings
-from shortvox.training.crops import FullUtterance, parse_crop
+from shortvox.training.crops import parse_crop
 from shortvox.training.parts import (
     MOST_STEPS,
     OptimiserSettings,
@@ -23,10 +22,10 @@ from shortvox.training.parts import (
     TransferSettings,
     ValidationSettings,
 )
+from shortvox.training.together import CHECKS
 
 MOST_EPOCHS = 1e6
 MOST_DIM = 1_000_000  # of an embedding
-MOST_SECONDS = 50_000  # of speech in the crops of a step: 3 GB as samples alone
 
 
 _NEW_DEFAULTS = (
@@ -121,139 +120,9 @@ class TrainSettings(Settings):
         return crop
 
     @model_validator(mode="after")
-    def _fits_into_memory(self) -> TrainSettings:
-        crop = parse_crop(self.crop)
-        if not isinstance(crop, FullUtterance) and self.items * crop.longest > MOST_SECONDS:
-            raise ValueError(
-                f"batch: {self.items} crops of {crop.longest:g} s are more than the {MOST_SECONDS} s of speech that a "
-                "step may hold; lower batch or crop"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _fits_its_head(self) -> TrainSettings:
-        name = "of no head" if self.model.head is None else self.model.head.name
-        if self.model.head is None and not any(t.pulls and "crop" in t.teaches for t in self.teachers.values()):
-            raise ValueError(
-                "model.head: null has no loss to learn from; name a head, as {name: aam}, or a teacher of the crop's "
-                "embedding"
-            )
-        if self.model.head is None and self.segments is not None:
-            raise ValueError("segments: are scored by a head, and model.head is null; name one, as {name: aam}")
-        if self.balanced and isinstance(parse_crop(self.crop), FullUtterance):
-            raise ValueError(
-                f"sampler: {self.sampler} needs crops of one length in a batch, because whole utterances are "
-                "grouped by length; set crop to a length such as 2s"
-            )
-        if self.loss.pairs and not self.balanced:
-            raise ValueError(
-                f"sampler: the loss {name} compares utterances of one speaker with each other; set sampler=balanced"
-            )
-        if self.asks_for_domains and self.domain is None:
-            asks = self.asks_for_domains[0]
-            raise ValueError(f"domain: {asks} needs the manifest's column that names them, such as domain=language")
-        if self.transfer.centre != "none" and self.loss.rows:
-            raise ValueError(
-                f"transfer.centre: the rows of the loss {name} would stay where they are while embeddings move; take a "
-                "head without rows, such as ap, or model.head=null"
-            )
-        if self.loss.pairs and self.accumulate > 1:
-            raise ValueError(f"accumulate: the loss {name} compares all speakers of a step; set accumulate=1")
-        comparing = [teacher for teacher, said in self.teachers.items() if said.contrast]
-        if comparing and self.accumulate > 1:
-            raise ValueError(
-                f"accumulate: teachers.{comparing[0]}.contrast compares all crops of a step; set accumulate=1"
-            )
-        if not self.loss.rows:
-            asked = [
-                key
-                for key, wanted in (
-                    ("segments.loss.kl", self.segments is not None and self.segments.loss.kl > 0),
-                    ("transfer.head", self.transfer.head == "frozen"),
-                    ("transfer.rows", self.transfer.rows == "centroids"),
-                    ("transfer.refresh", self.transfer.refresh != "never"),
-                    *((f"teachers.{teacher}.posterior", said.posterior > 0) for teacher, said in self.teachers.items()),
-                )
-                if wanted
-            ]
-            if asked:
-                raise ValueError(f"{asked[0]}: the loss {name} has no row for each speaker; choose another head")
-        return self
-
-    @model_validator(mode="after")
-    def _fits_its_segments(self) -> TrainSettings:
-        if self.segments is None:
-            needing = [
-                name
-                for name, teacher in self.teachers.items()
-                if teacher.hears == "segments" or set(teacher.teaches) != {"crop"}
-            ]
-            if needing:
-                raise ValueError(
-                    f"teachers.{needing[0]}: there are no segments in this training; set segments.length, "
-                    "or hears and teaches to crop"
-                )
-        elif isinstance(parse_crop(self.crop), FullUtterance):
-            raise ValueError("segments: need crops of one length in a batch; set crop to a length such as 4s")
-        elif parse_crop(self.segments.length).shortest > parse_crop(self.crop).longest:
-            raise ValueError(f"segments.length: {self.segments.length} is longer than the crop ({self.crop})")
-        elif self.segments.cmn == "crop" and self.model.frontend.vad != "none":
-            raise ValueError(
-                "segments.cmn: crop needs model.frontend.vad=none; a crop without its silence has no "
-                "frames to find a segment by"
-            )
-        elif self.segments.cmn == "crop" and self.model.frontend.cmn == "none":
-            raise ValueError("segments.cmn: crop needs model.frontend.cmn; there is no mean to take from the crop")
-        elif self.segments.cmn == "crop" and blueprint(self.model.backbone).normalises:
-            raise ValueError(
-                f"segments.cmn: crop does nothing for {self.model.backbone}, which normalises each segment itself"
-            )
-        elif self.segments.heads == "separate" and self.transfer.head == "frozen":
-            raise ValueError("segments.heads: separate needs transfer.head=trained; two frozen heads are one")
-        return self
-
-    @model_validator(mode="after")
-    def _fits_its_embedding(self) -> TrainSettings:
-        if self.prefixes and max(self.prefixes) >= (dim := blueprint(self.model.backbone).dim):
-            raise ValueError(
-                f"prefixes: {max(self.prefixes)} is no part of the {dim} numbers of a {self.model.backbone} embedding; "
-                "give fewer"
-            )
-        if len(set(self.prefixes)) < len(self.prefixes):
-            raise ValueError("prefixes: one of them is given twice; give each once")
-        return self
-
-    @model_validator(mode="after")
-    def _one_space_to_match(self) -> TrainSettings:
-        for branch in ("crop", "segments", "aggregate"):
-            pulling = [
-                name
-                for name, said in self.teachers.items()
-                if said.pulls and branch in said.teaches and not said.projection
-            ]
-            if len(pulling) > 1:
-                first, second = pulling[:2]
-                raise ValueError(
-                    f"teachers.{second}: {first} pulls the {branch} embedding into its own space already; set "
-                    f"teachers.{second}.embedding=0 or teachers.{second}.projection=true"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _fits_its_context(self) -> TrainSettings:
-        if self.context == "crop":
-            return self
-        frontend = self.model.frontend
-        if isinstance(parse_crop(self.crop), FullUtterance):
-            raise ValueError("context: file needs crops; a whole utterance has nothing around it")
-        if frontend.cmn == "none" and frontend.vad == "none":
-            raise ValueError(
-                "context: file needs model.frontend.cmn or model.frontend.vad; nothing else looks beyond the crop"
-            )
-        if self.segments is not None and self.segments.augment == "segment":
-            raise ValueError("context: file needs segments.augment=crop; all segments are cut from one augmented file")
-        if self.segments is not None and self.segments.cmn == "crop":
-            raise ValueError("context: file needs segments.cmn=segment; the mean is that of the file, not of the crop")
+    def _goes_together(self) -> TrainSettings:
+        for check in CHECKS:
+            check(self)
         return self
 
     @property
