@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True, help="pretrained.json of the comparison")
     parser.add_argument("--export", type=Path, required=True, help="folder that `export` made")
     parser.add_argument("--training", type=Path, action="append", required=True, help="a training it is made of")
+    parser.add_argument("--mean", type=Path, help="folder that mean_of_models.py made of them, where it did")
     parser.add_argument("--train", type=Path, required=True, help="corpus of these trainings")
     parser.add_argument("--licences", type=Path, required=True, help="README.md with a row for each corpus")
     parser.add_argument("--made-of", action="append", default=[], metavar="FOLDER=CORPUS", help="a corpus derived")
@@ -58,7 +59,7 @@ def main() -> None:
         sections = [
             f"# {asked.name}",
             *_what(report, asked.origin),
-            *_trainings(asked.training),
+            *_trainings(asked.training, asked.mean),
             *_data(asked.train, asked.licences, derived),
             *_figures(asked.name, results),
             "## What it is bad at",
@@ -89,7 +90,7 @@ def _what(report: Mapping[str, Any], origin: Path | None) -> Iterator[str]:
     )
 
 
-def _trainings(folders: Sequence[Path]) -> Iterator[str]:
+def _trainings(folders: Sequence[Path], mean: Path | None) -> Iterator[str]:
     yield "## How it was trained"
     rows = []
     teachers: dict[str, str] = {}
@@ -111,9 +112,13 @@ def _trainings(folders: Sequence[Path]) -> Iterator[str]:
             )
         )
     header = ("training", "steps x speakers", "crops", "seed", "hours heard", "hours of time", "on")
-    yield Table(
-        "Weights are the mean of these trainings." if len(rows) > 1 else "One training.", header, tuple(rows)
-    ).markdown()
+    if mean is not None:
+        title = f"{first_line(mean / 'card.md')}."
+    elif len(rows) == 1:
+        title = "One training."
+    else:
+        raise ConfigError(f"--training: {len(rows)} are given; name with --mean what was made of them")
+    yield Table(title, header, tuple(rows)).markdown()
     if teachers:
         yield "Teachers: " + "; ".join(f"{name} ({told})" for name, told in teachers.items()) + "."
 

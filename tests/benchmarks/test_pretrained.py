@@ -201,6 +201,14 @@ def test_a_card_has_every_figure_from_files(
         rate(results["groups"]["gender"]["one"]["f"]["full-short"]["systems"]["default"]["0.5"]),
     ):
         assert told in text, told
+    assert "One training." in text
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--training", "a"])
+    with pytest.raises(SystemExit, match="2"):
+        card.main()
+    assert "2 are given; name with --mean" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--mean", "origin"])
+    card.main()
+    assert "CAM++ of somewhere, Apache-2.0.\n" in (tmp_path / "card.md").read_text()
     (tmp_path / "README.md").write_text("| `noise` | – | – | hiss | MIT |\n")
     with pytest.raises(SystemExit, match="2"):
         card.main()
