@@ -12,13 +12,13 @@ from shortvox.models.backbone import Backbone
 def fold(backbone: Backbone, offset: Tensor, matrix: Tensor | None = None) -> None:
     """What the backbone gave as `e` (dim,), before it is brought to unit length, becomes `matrix` @ (`e` - `offset`).
 
-    `offset` (dim,) goes into the last normalisation, `matrix` (dim, dim) into the linear layer before it.
+    `offset` (dim,) goes into the last normalisation, `matrix` (dim, dim) into the linear layer before it, whose weights
+    stay about as large as they are.
     """
     last, norm = backbone.embedding, backbone.embedding_norm()
     offset = offset.double()
-    scale = (norm.running_var.double() + norm.eps).rsqrt()
-    if norm.weight is not None:
-        scale = norm.weight.double() * scale
+    sd = (norm.running_var.double() + norm.eps).sqrt()
+    scale = 1 / sd if norm.weight is None else norm.weight.double() / sd
     if matrix is None:
         if norm.bias is not None:
             norm.bias.copy_(norm.bias.double() - offset)
@@ -35,6 +35,5 @@ def fold(backbone: Backbone, offset: Tensor, matrix: Tensor | None = None) -> No
         shift = shift + norm.bias.double()
         norm.weight.fill_(1)
         norm.bias.zero_()
-    last.weight.copy_(matrix @ (scale[:, None] * last.weight.double()))
-    norm.running_mean.copy_(-matrix @ shift)
-    norm.running_var.fill_(1 - norm.eps)
+    last.weight.copy_(sd[:, None] * (matrix @ (scale[:, None] * last.weight.double())))
+    norm.running_mean.copy_(-sd * (matrix @ shift))
