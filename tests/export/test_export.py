@@ -66,6 +66,10 @@ def test_it_writes_graphs_a_report_a_card_and_the_calibration(exported: Path, mo
         assert facts["bytes"] == (exported / file).stat().st_size
         assert facts["least_cosine"] == min(facts["cosines"].values()) > facts["limit"]
     assert graphs["model.onnx"]["limit"] == 0.99999
+    assert {file: next(iter(facts["cosines"])) for file, facts in graphs.items()} == {
+        "model.onnx": "0.01 s",
+        **dict.fromkeys(("model.fp16.onnx", "model.int8-storage.onnx", "model.int8.onnx"), "0.1 s"),
+    }
     rates = graphs["model.int8.onnx"]["error_rates"]
     assert rates["speakers"] == 3
     assert set(rates["eer"]) == {"1", "full"}

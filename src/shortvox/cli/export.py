@@ -72,7 +72,7 @@ def _tables(report: dict[str, Any]) -> list[Table]:
     for facts in graphs.values():
         agreement.add_column(facts["precision"], justify="right")
     for heard in next(iter(graphs.values()))["cosines"]:
-        agreement.add_row(heard, *(f"{facts['cosines'][heard]:.7f}" for facts in graphs.values()))
+        agreement.add_row(heard, *(_cosine(facts["cosines"].get(heard)) for facts in graphs.values()))
     tables = [agreement]
     for facts in graphs.values():
         if "error_rates" in facts:
@@ -93,3 +93,7 @@ def _cost(cost: dict[str, Any]) -> Table:
         row = (f"{100 * rates[precision]:.2f}" for precision in ("fp32", "int8"))
         table.add_row(length if length == "full" else f"{length} s", *row)
     return table
+
+
+def _cosine(found: float | None) -> str:
+    return "–" if found is None else f"{found:.7f}"
