@@ -48,9 +48,9 @@ def make(model: Path, name: str, corpora: list[Path], cache: Path | None, into: 
         data = SpeechData.open(load_corpora(corpora), cache)
         settings = TestSettings(lengths=parse_lengths(LENGTHS))
         write_json(made / CALIBRATION, calibrate(open_encoder(made), data, settings))
-        if card:
-            exported = (made / "card.md").read_text(encoding="utf-8").partition("\n## Exported\n")[2]
-            write_text(made / "card.md", f"{card.rstrip()}\n\n## Exported\n{exported}")
+        own, _, exported = (made / "card.md").read_text(encoding="utf-8").partition("\n## Exported\n")
+        exported += f"- calibrated on the {len(data.corpus.speakers)} speakers of {data.corpus.name}\n"
+        write_text(made / "card.md", f"{(card or own).rstrip()}\n\n## Exported\n{exported}")
         shutil.rmtree(into / name, ignore_errors=True)
         shutil.copytree(made, into / name)
     parts = ", ".join(f"{path.name} {path.stat().st_size / 1e6:.3f} MB" for path in sorted((into / name).iterdir()))

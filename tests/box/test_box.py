@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +59,9 @@ def check_folder(folder: Path) -> dict[str, Any]:
 def test_its_maker_fills_a_folder(made_box: Path, model_folder: Path) -> None:
     report = check_folder(made_box / "tiny")
     assert report["fingerprint"] == load_model(model_folder).fingerprint()
-    assert "`model.onnx`: int8-storage" in (made_box / "tiny/card.md").read_text()
+    card = (made_box / "tiny/card.md").read_text()
+    assert "`model.onnx`: int8-storage" in card
+    assert re.search(r"\n- calibrated on the 6 speakers of voices\d+\n$", card)
 
 
 def test_what_is_too_large_is_not_placed(
