@@ -5,13 +5,16 @@
 
 A model counts once, or as often as `=WEIGHT` says. Izmailov et al., "Averaging weights leads to wider optima and better
 generalization", 2018; Wortsman et al., "Model soups", 2022. `--held-out` leaves out as many of the speakers of --centre
-as the trainings did that watched them.
+as the trainings did that watched them. The statistics of batch norms are averaged too, which is right where the
+trainings kept them (transfer.statistics: model), or of one model.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -58,7 +61,10 @@ def main() -> int:
     tune_memory()
     torch.set_num_threads(1)
     try:
-        parts = dict(_part(text) for text in given.models)
+        named = [_part(text) for text in given.models]
+        if twice := [str(path) for path, count in Counter(path for path, _ in named).items() if count > 1]:
+            raise ModelError(f"{twice[0]}: is given twice; give it once, with a weight")
+        parts = dict(named)
         model = mean_of(parts)
         told = ["mean of the weights of " + ", ".join(f"{path.name} ({share:g})" for path, share in parts.items())]
         if given.centre:
@@ -75,11 +81,16 @@ def main() -> int:
 
 
 def _part(text: str) -> tuple[Path, float]:
-    path, _, share = text.partition("=")
+    path, equals, share = text.rpartition("=")
+    if not equals:
+        return Path(text), 1.0
     try:
-        return Path(path), float(share or 1)
+        weight = float(share)
     except ValueError:
-        raise ModelError(f"{text}: '{share}' is no weight; give a number") from None
+        weight = math.nan
+    if not 0 < weight < math.inf:
+        raise ModelError(f"{text}: '{share}' is no weight; give a number above 0")
+    return Path(path), weight
 
 
 if __name__ == "__main__":

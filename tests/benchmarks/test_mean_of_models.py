@@ -44,7 +44,13 @@ def test_models_are_weighed_and_centred(tmp_path: Path, data: SpeechData) -> Non
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [(["b"], "is of another kind than"), (["a=much"], "'much' is no weight"), (["c"], "no such folder")],
+    [
+        (["b"], "is of another kind than"),
+        (["a=much"], "'much' is no weight"),
+        (["a=-1"], "'-1' is no weight"),
+        (["a"], "is given twice"),
+        (["c"], "no such folder"),
+    ],
 )
 def test_what_cannot_be_is_told(tmp_path: Path, arguments: list[str], told: str) -> None:
     model(tmp_path / "a", 0)

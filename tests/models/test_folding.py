@@ -8,6 +8,7 @@ import pytest
 import torch
 from test_backbones import narrow, speech, used
 
+from shortvox.errors import ModelError
 from shortvox.models.folding import fold
 
 
@@ -32,3 +33,11 @@ def test_the_backbone_gives_the_mapped_embedding(name: str, mapped: bool) -> Non
             wanted = wanted @ matrix.double().T
         given = folded(heard).double()
     torch.testing.assert_close(given, wanted, rtol=1e-4, atol=1e-4 * float(wanted.abs().max()))
+
+
+def test_a_map_that_is_not_finite_is_refused() -> None:
+    network = used(narrow()[0])
+    before = copy.deepcopy(network.state_dict())
+    with pytest.raises(ModelError, match="not finite"):
+        fold(network, torch.full((network.dim,), torch.nan))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())

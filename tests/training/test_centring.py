@@ -17,7 +17,7 @@ from trainings import PLAIN
 from shortvox.config import parse
 from shortvox.corpora.crop import whole
 from shortvox.corpora.speech import SpeechData
-from shortvox.errors import ConfigError
+from shortvox.errors import ConfigError, CorpusError
 from shortvox.models.embedding import embed_crops
 from shortvox.models.folder import load_model
 from shortvox.models.speaker_model import SpeakerModel
@@ -130,9 +130,36 @@ def test_domains_have_the_middle_of_their_means_taken_off_and_differ_less(
     ("values", "told"),
     [
         ({"transfer": {"centre": "corpus"}}, "transfer.centre: the rows of the loss aam"),
+        ({**PAIRS, "prefixes": [16], "domain": "x", "transfer": {"centre": "domain"}}, "prefixes: transfer.centre"),
         ({**PAIRS, "transfer": {"centre": "domain"}}, "domain: transfer.centre: domain needs the manifest's column"),
     ],
 )
 def test_what_does_not_go_together_is_refused(values: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         parse(TrainSettings, {**PLAIN, **values}, "test")
+
+
+@pytest.mark.parametrize(
+    ("each", "domains", "told"),
+    [(1, ["a", "b"] * 6, "no speaker has two utterances"), (2, ["a"] * 24, "all of it is one domain")],
+)
+def test_what_cannot_be_centred_is_told(
+    start: Path, data: SpeechData, each: int, domains: list[str], told: str
+) -> None:
+    chosen = {data.corpus.utterances[position].id for own in data.corpus.spread(each) for position in own}
+    part = data.select(lambda utterance: utterance.id in chosen)
+    with pytest.raises(CorpusError, match=told):
+        centre_embeddings(load_model(start), part, domains[: len(part.corpus)])
+    alone = data.select(lambda utterance: utterance.speaker == data.corpus.speakers[0])
+    with pytest.raises(CorpusError, match="has 1 speaker"):
+        centre_embeddings(load_model(start), alone)
+
+
+def test_a_column_that_tells_nothing_is_refused_before_the_first_step(
+    start: Path, data: SpeechData, tmp_path: Path
+) -> None:
+    values = {**PAIRS, "domain": "nothing", "transfer": {"centre": "domain"}}
+    steps: list[int] = []
+    with pytest.raises(ConfigError, match="has nothing in its column 'nothing'"):
+        trainings.run(values, data, tmp_path / "out", init=start, on_step=lambda step, *_: steps.append(step))
+    assert not steps

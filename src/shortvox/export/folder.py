@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import shutil
@@ -155,7 +156,7 @@ def _card(folder: Path, report: dict[str, Any]) -> str:
     ]
     for file, facts in report["graphs"].items():
         line = f"- `{file}`: {facts['precision']}, {facts['bytes'] / 1e6:.1f} MB, cosine to torch at least "
-        line += f"{facts['least_cosine']:.6f} from {next(iter(facts['cosines']))} to 60 s"
+        line += f"{math.floor(1e6 * facts['least_cosine']) / 1e6:.6f} from {next(iter(facts['cosines']))} to 60 s"
         if "error_rates" in facts:
             cost = facts["error_rates"]
             told = ", ".join(

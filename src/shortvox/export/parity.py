@@ -47,7 +47,7 @@ class Parity:
 def parity(model: SpeakerModel, graph: Path, *, shortest: float = ALONE[0]) -> Parity:
     """Compare a graph in a file with its model; each row of a batch with torch's embedding of that row alone.
 
-    Sounds alone have `shortest` seconds at least, by default one frame, of which mean normalisation leaves nothing.
+    Sounds have `shortest` seconds at least, by default one frame, of which mean normalisation leaves nothing.
     Raises ModelError for a model whose embeddings are not finite, and EncoderError for a graph that cannot be run.
     """
     session = load_session(graph)
@@ -57,7 +57,9 @@ def parity(model: SpeakerModel, graph: Path, *, shortest: float = ALONE[0]) -> P
         return run_session(session, graph, "embeddings", {"waveforms": waveforms, "lengths": lengths})
 
     cosines = {}
-    for heard in (*((length,) for length in ALONE if length >= shortest), *TOGETHER):
+    for heard in (*((length,) for length in ALONE), *TOGETHER):
+        if min(heard) < shortest:
+            continue
         sounds = [made_speech(round(length * SAMPLE_RATE), seed) for seed, length in enumerate(heard)]
         found, expected = given(sounds), _by_torch(model, sounds)
         # An embedding of another length than 1 is as wrong as one that points elsewhere.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from shortvox.errors import ModelError
 from shortvox.models.backbone import Backbone
 
 
@@ -13,10 +14,12 @@ def fold(backbone: Backbone, offset: Tensor, matrix: Tensor | None = None) -> No
     """What the backbone gave as `e` (dim,), before it is brought to unit length, becomes `matrix` @ (`e` - `offset`).
 
     `offset` (dim,) goes into the last normalisation, `matrix` (dim, dim) into the linear layer before it, whose weights
-    stay about as large as they are.
+    stay about as large as they are. Raises ModelError where one of the two is not finite.
     """
     last, norm = backbone.embedding, backbone.embedding_norm()
-    offset = offset.double()
+    if not (torch.isfinite(offset).all() and (matrix is None or torch.isfinite(matrix).all())):
+        raise ModelError("the map of the embedding is not finite, so the model stays as it was")
+    offset = offset.to(norm.running_mean.device, torch.float64)
     sd = (norm.running_var.double() + norm.eps).sqrt()
     scale = 1 / sd if norm.weight is None else norm.weight.double() / sd
     if matrix is None:
@@ -25,15 +28,15 @@ def fold(backbone: Backbone, offset: Tensor, matrix: Tensor | None = None) -> No
         else:
             norm.running_mean.copy_(norm.running_mean.double() + offset / scale)
         return
-    matrix = matrix.double()
-    given = -norm.running_mean.double()
+    matrix = matrix.to(offset)
+    shift = -scale * norm.running_mean.double() - offset
     if last.bias is not None:
-        given = given + last.bias.double()
+        shift += scale * last.bias.double()
         last.bias.zero_()
-    shift = scale * given - offset
-    if norm.weight is not None and norm.bias is not None:
-        shift = shift + norm.bias.double()
-        norm.weight.fill_(1)
+    if norm.bias is not None:
+        shift += norm.bias.double()
         norm.bias.zero_()
+    if norm.weight is not None:
+        norm.weight.fill_(1)
     last.weight.copy_(sd[:, None] * (matrix @ (scale[:, None] * last.weight.double())))
     norm.running_mean.copy_(-sd * (matrix @ shift))

@@ -17,12 +17,13 @@ from torch import Tensor
 from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.crop import centre
 from shortvox.corpora.speech import SpeechData
+from shortvox.errors import CorpusError
 from shortvox.models.embedding import embed_crops
 from shortvox.models.folding import fold
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.training.domains import domain_means
 
-HEARD = 2000  # utterances, or one of each speaker where there are more
+HEARD = 2000  # utterances, evenly over the speakers; of every speaker one at least, with domains two
 SECONDS = 4.0  # of the middle of each
 SHORT_SECONDS = 1.0  # of each, for what varies within speakers
 BETWEEN, FLOOR = 3.0, 2.0  # weights beside what varies within speakers: between domains, the same in all directions
@@ -32,11 +33,12 @@ def centre_embeddings(model: SpeakerModel, data: SpeechData, domains: Sequence[s
     """Change the last layers so that the mean embedding of the corpus' speakers becomes zero, or close to it.
 
     Of few speakers the mean is little known, and less of it is taken off (`shrunk_mean`). With `domains`, one for every
-    utterance, it is the mean over the domains' means, and embeddings are whitened (`whitening`) as well. Raises
-    ModelError when an embedding is not finite.
+    utterance and at least two, it is the mean over the domains' means, and embeddings are whitened as well. Raises
+    CorpusError where there are too few speakers, or none with two utterances to whiten by, and ModelError when an
+    embedding is not finite.
     """
-    speakers = len(data.corpus.speakers)
-    most = max(2 if domains else 1, HEARD // speakers)
+    _require_enough(data, domains)
+    most = max(2 if domains else 1, HEARD // len(data.corpus.speakers))
     chosen = [position for own in data.corpus.spread(most) for position in own]
     number = {name: at for at, name in enumerate(data.corpus.speakers)}
     speaker = torch.tensor([number[data.corpus.utterances[position].speaker] for position in chosen])
@@ -44,11 +46,24 @@ def centre_embeddings(model: SpeakerModel, data: SpeechData, domains: Sequence[s
     if not domains:
         fold(model.backbone, shrunk_mean(_means(heard, speaker)))
         return
-    names = sorted({domains[position] for position in chosen})
+    names = sorted(set(domains))
     domain = torch.tensor([names.index(domains[position]) for position in chosen])
-    means = domain_means(heard, speaker, domain)
+    means = domain_means(heard, speaker, domain)[torch.unique(domain)]
     short = _hear(model, data, chosen, SHORT_SECONDS)
     fold(model.backbone, means.mean(dim=0), whitening(within_speakers(short, speaker), torch.cov(means.T)))
+
+
+def _require_enough(data: SpeechData, domains: Sequence[str]) -> None:
+    corpus = data.corpus
+    if len(corpus.speakers) < 2:
+        raise CorpusError(f"{corpus.name}: has {len(corpus.speakers)} speaker(s), and a mean needs two")
+    if domains and len(set(domains)) < 2:
+        raise CorpusError(f"{corpus.name}: all of it is one domain; name a column that tells two or more apart")
+    if domains and len(corpus) == len(corpus.speakers):
+        raise CorpusError(
+            f"{corpus.name}: no speaker has two utterances, so what varies within speakers is not known; centre on the "
+            "corpus without domains"
+        )
 
 
 def shrunk_mean(speakers: Tensor) -> Tensor:

@@ -51,6 +51,11 @@ def check_head(own: TrainSettings) -> None:
             f"transfer.centre: the rows of the loss {name} would stay where they are while embeddings move; take a "
             "head without rows, such as ap, or model.head=null"
         )
+    if own.transfer.centre == "domain" and own.prefixes:
+        raise ValueError(
+            "prefixes: transfer.centre: domain mixes all numbers of an embedding, so the first would no longer do "
+            "alone; set transfer.centre=corpus"
+        )
     if own.loss.pairs and own.accumulate > 1:
         raise ValueError(f"accumulate: the loss {name} compares all speakers of a step; set accumulate=1")
     comparing = [teacher for teacher, said in own.teachers.items() if said.contrast]
