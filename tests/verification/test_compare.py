@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from shortvox.cli.main import run
+from shortvox.cli.verify import _told
 from shortvox.corpora.corpus import Corpus
 from shortvox.encoders.encoder import Encoder
 from shortvox.encoders.opening import open_encoder
@@ -94,6 +95,21 @@ def test_a_likelihood_ratio_of_any_size_gives_a_probability(corpus: Corpus) -> N
         assert compare(encoder(fits), paths(corpus, 0), paths(corpus, 1)).probability == expected
 
 
+def test_less_speech_than_was_calibrated_is_told(corpus: Corpus) -> None:
+    fit = {"scale": 10.0, "offset": -1.0, "p_target": 0.05}
+    for shortest, stretched in (("0.3", False), ("30", True)):
+        fits = {"full": fit, shortest: fit, "50": fit}
+        calibrated = encoder({"protocols": {"full-short": fits, "short-short": fits}})
+        assert compare(calibrated, paths(corpus, 0), paths(corpus, 1)).stretched == stretched
+    whole = {"full-short": {"full": fit}, "short-short": {"full": fit}}
+    assert not compare(encoder({"protocols": whole}), paths(corpus, 0), paths(corpus, 1)).stretched
+
+
+@pytest.mark.parametrize(("probability", "told"), [(0.99999, ">0.9999"), (0.5, "0.5000"), (0.00001, "<0.0001")])
+def test_nothing_is_certain(probability: float, told: str) -> None:
+    assert _told(probability) == told
+
+
 @pytest.mark.parametrize("prior", [0.0, 1.0, -1.0, 2.0, math.nan])
 def test_a_prior_is_a_probability(corpus: Corpus, prior: float) -> None:
     with pytest.raises(ConfigError, match=r"prior .*: expected a probability above 0 and below 1"):
@@ -116,7 +132,7 @@ def test_the_command_says_it_as_json_and_in_words(
     assert run(["verify", "--model", str(exported), *files[:1], "--test", files[1], "--test", files[2]]) == 0
     shown = capsys.readouterr().out
     two = compare(open_encoder(exported), paths(corpus, 0), paths(corpus, 1, 4))
-    assert f"{two.score:.3f}" in shown and f"{two.llr:+.2f}" in shown and f"{two.probability:.4f}" in shown
+    assert f"{two.score:.3f}" in shown and f"{two.llr:+.2f}" in shown and _told(two.probability or 0) in shown
 
 
 def test_a_mistake_is_one_line(

@@ -39,6 +39,8 @@ def verify(
     long, short = found.seconds
     if found.llr is None:
         note(f"{encoder.source}: has no calibration, so the score stays a score; `shortvox calibrate` fits one")
+    if found.stretched:
+        note(f"{min(found.seconds):.2f} s is less speech than was calibrated for; trust neither llr nor probability")
     if as_json:
         show_json(
             {
@@ -50,6 +52,7 @@ def verify(
                 "calibration": dict(zip(("protocol", "length"), found.calibration, strict=True))
                 if found.calibration
                 else None,
+                "stretched": found.stretched,
                 "encoder": encoder.name,
                 "fingerprint": encoder.fingerprint,
             }
@@ -58,4 +61,9 @@ def verify(
     show(f"score        {found.score:.3f}   cosine of {long:.2f} s and {short:.2f} s")
     if found.llr is not None and found.probability is not None:
         show(f"llr          {found.llr:+.2f}   natural logarithm of the likelihood ratio")
-        show(f"probability  {found.probability:.4f}   of one speaker, where it was {found.prior:g} before")
+        show(f"probability  {_told(found.probability)}   of one speaker, where it was {found.prior:g} before")
+
+
+def _told(probability: float) -> str:
+    """A probability that never claims to be certain."""
+    return ">0.9999" if probability > 0.9999 else "<0.0001" if probability < 0.0001 else f"{probability:.4f}"

@@ -15,9 +15,11 @@ from shortvox.corpora.speech import SpeechData
 from shortvox.encoders.crops import embed_whole
 from shortvox.encoders.encoder import Encoder
 from shortvox.errors import ConfigError
-from shortvox.scoring.calibrationfile import nearest_fit
+from shortvox.scoring.calibrationfile import FULL, nearest_fit
 
 PRIOR = 0.5
+FRAME_SECONDS = 0.01
+ROUNDING = 0.95  # a recording of nearly the shortest length is one of that length
 ALIKE = 2.0  # one side at most so many times as long as the other: both are short, as in protocol P-B
 
 
@@ -28,6 +30,7 @@ class Comparison:
     `score` is the cosine of the sides' embeddings, `llr` the natural logarithm of how many times likelier it is under
     one speaker than under two, `probability` that of one speaker where it was `prior` before anything was heard.
     `calibration` names the protocol and the length whose calibration was taken, for so many `seconds` on either side.
+    It is `stretched` where a side is shorter than all that it was fitted for: `llr` and `probability` say too much then.
     """
 
     score: float
@@ -36,6 +39,7 @@ class Comparison:
     prior: float
     seconds: tuple[float, float]
     calibration: tuple[str, str] | None
+    stretched: bool = False
 
 
 def compare(encoder: Encoder, enrolment: Sequence[Path], test: Sequence[Path], prior: float = PRIOR) -> Comparison:
@@ -56,7 +60,9 @@ def compare(encoder: Encoder, enrolment: Sequence[Path], test: Sequence[Path], p
     llr = fit.scale * score + fit.offset
     odds = llr + math.log(prior) - math.log1p(-prior)
     probability = math.exp(-np.logaddexp(0, -odds))
-    return Comparison(score, llr, probability, prior, (long, short), (protocol, nearest))
+    shortest, _ = nearest_fit(encoder.calibration, protocol, f"{FRAME_SECONDS}") or fitted
+    stretched = shortest != FULL and min(long, short) < ROUNDING * float(shortest)
+    return Comparison(score, llr, probability, prior, (long, short), (protocol, nearest), stretched)
 
 
 def calibration_of(seconds: tuple[float, float]) -> tuple[str, str]:
