@@ -30,7 +30,7 @@ class Comparison:
     `score` is the cosine of the sides' embeddings, `llr` the natural logarithm of how many times likelier it is under
     one speaker than under two, `probability` that of one speaker where it was `prior` before anything was heard.
     `calibration` names the protocol and the length whose calibration was taken, for so many `seconds` on either side.
-    It is `stretched` where a side is shorter than all that it was fitted for: `llr` and `probability` say too much then.
+    It is `stretched` where a side is shorter than all that was calibrated: `llr` and `probability` say too much then.
     """
 
     score: float
