@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from trainings import PLAIN
 from shortvox.config import parse
 from shortvox.corpora.crop import whole
 from shortvox.corpora.speech import SpeechData
-from shortvox.errors import ConfigError, CorpusError
+from shortvox.errors import ConfigError, CorpusError, ModelError
 from shortvox.models.embedding import embed_crops
 from shortvox.models.folder import load_model
 from shortvox.models.speaker_model import SpeakerModel
@@ -163,3 +164,24 @@ def test_a_column_that_tells_nothing_is_refused_before_the_first_step(
     with pytest.raises(ConfigError, match="has nothing in its column 'nothing'"):
         trainings.run(values, data, tmp_path / "out", init=start, on_step=lambda step, *_: steps.append(step))
     assert not steps
+
+
+def in_domains(data: SpeechData, *names: str) -> SpeechData:
+    """The same speech, its utterances in these domains by turns."""
+    named = [replace(u, extra=(("place", names[at % len(names)]),)) for at, u in enumerate(data.corpus.utterances)]
+    return replace(data, corpus=replace(data.corpus, utterances=tuple(named)))
+
+
+def test_a_training_does_not_go_on_with_other_domains(start: Path, data: SpeechData, tmp_path: Path) -> None:
+    values = {**PAIRS, "domain": "place", "transfer": {"centre": "domain"}, "checkpoint_every": 2}
+
+    def stop(step: int, steps: int, status: str) -> None:
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainings.run(values, in_domains(data, "car", "hall"), tmp_path / "out", init=start, on_step=stop)
+    with pytest.raises(ModelError, match="or another corpus"):
+        trainings.run(values, in_domains(data, "car", "car", "hall"), tmp_path / "out", init=start, resume=True)
+    trainings.run(values, in_domains(data, "car", "hall"), tmp_path / "out", init=start, resume=True)
+    assert np.isfinite(raw(load_model(tmp_path / "out"), data)).all()

@@ -19,6 +19,7 @@ from shortvox.models.folder import FILES
 from shortvox.models.sidefiles import read_history
 from shortvox.models.speaker_model import SpeakerModel
 from shortvox.training.checkpoint import checkpoint_files
+from shortvox.training.domains import domains_of
 from shortvox.training.settings import TrainSettings
 
 DESCRIBED = "training.yaml"
@@ -64,13 +65,19 @@ def _content(out: Path) -> list[str]:
 def identity(
     settings: TrainSettings, corpus: Corpus, init: SpeakerModel | None, teachers: Mapping[str, SpeakerModel]
 ) -> dict[str, Any]:
-    """All that decides the weights that a training ends with, JSON-safe."""
-    return {
+    """All that decides the weights that a training ends with, JSON-safe.
+
+    Raises ConfigError where the corpus lacks the domains that are asked for.
+    """
+    known = {
         "essential": settings.essential(),
         "init": init.fingerprint(with_head=True) if init else None,
         "teachers": {name: teacher.fingerprint(with_head=True) for name, teacher in teachers.items()},
         "corpus": corpus.fingerprint(),
     }
+    if settings.asks_for_domains:  # a column of the manifest, which the corpus' fingerprint leaves out
+        known["domains"] = hashlib.sha256(json.dumps(domains_of(corpus, settings)).encode()).hexdigest()[:24]
+    return known
 
 
 def describe(out: Path, settings: TrainSettings, run: dict[str, Any]) -> str:

@@ -95,9 +95,7 @@ def train(
         if settings.transfer.blend < 1:
             start = {name: tensor.clone() for name, tensor in model.backbone.state_dict().items()}
         names = model.speakers or speaker_names(data.corpus.speakers, settings.augment.speeds)  # rows, or none of them
-        # Before teachers hear for hours, what may be refused: what cannot be augmented with, domains that nobody named.
-        if settings.asks_for_domains:
-            domains_of(data.corpus, settings)
+        # Before teachers hear for hours: they refuse what cannot be augmented with.
         batches = TrainingBatches(data.corpus, data.store, settings, names, rank=place.rank, ranks=place.ranks)
         targets = _hear_utterances(settings, data, teachers, cache or out / "targets", place, interrupt, on_step)
         learner = Learner(model, settings, place, {name: teachers[name] for name in settings.teachers}, targets)
