@@ -7,15 +7,15 @@ from pathlib import Path
 from shortvox.errors import AudioError
 
 REMEDIES = {
-    "missing": "correct the path, or remove the row from the manifest",
-    "empty": "fetch it again, or remove it from the manifest",
+    "missing": "correct the path, or leave it out",
+    "empty": "fetch it again, or leave it out",
     "corrupt": "fetch it again, or convert it to WAV or FLAC",
     "truncated": "fetch it again, or correct its duration",
     "joined": "split it, or convert it to one WAV or FLAC",
     "no such channel": "correct the column channel",
-    "channels cancel": "name one of them in the column channel, or correct the phase of one",
+    "channels cancel": "take one of them (in a manifest: the column channel), or correct the phase of one",
     "beyond full scale": "divide its samples so that they lie within ±1",
-    "silent": "remove it from the manifest",
+    "silent": "leave it out, or record it again",
     "non-finite": "write it again from its source",
     "needs PyAV": "pip install 'shortvox[media]', or convert it to WAV or FLAC",
 }
