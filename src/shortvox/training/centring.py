@@ -21,7 +21,7 @@ from shortvox.errors import CorpusError
 from shortvox.models.embedding import embed_crops
 from shortvox.models.folding import fold
 from shortvox.models.speaker_model import SpeakerModel
-from shortvox.training.domains import domain_means
+from shortvox.training.domains import domain_means, group_means
 
 HEARD = 2000  # utterances, evenly over the speakers; of every speaker one at least, with domains two
 SECONDS = 4.0  # of the middle of each
@@ -44,7 +44,7 @@ def centre_embeddings(model: SpeakerModel, data: SpeechData, domains: Sequence[s
     speaker = torch.tensor([number[data.corpus.utterances[position].speaker] for position in chosen])
     heard = _hear(model, data, chosen, SECONDS)
     if not domains:
-        fold(model.backbone, shrunk_mean(_means(heard, speaker)))
+        fold(model.backbone, shrunk_mean(group_means(heard, speaker)))
         return
     names = sorted(set(domains))
     domain = torch.tensor([names.index(domains[position]) for position in chosen])
@@ -74,12 +74,10 @@ def shrunk_mean(speakers: Tensor) -> Tensor:
 
 
 def within_speakers(embeddings: Tensor, speaker: Tensor) -> Tensor:
-    """Covariance (dim, dim) of embeddings (n, dim) around the means of their speakers (n,)."""
-    means = _means(embeddings, speaker)
-    count = torch.bincount(speaker)
-    rest = (embeddings - means[speaker])[count[speaker] > 1]
-    freedom = int((count - 1).clamp(min=0).sum())
-    return rest.T @ rest / max(1, freedom)
+    """Covariance (dim, dim) of embeddings (n, dim) around the means of their speakers (n,), one with two at least."""
+    means = group_means(embeddings, speaker)
+    rest = embeddings - means[speaker]
+    return rest.T @ rest / (len(embeddings) - len(means))
 
 
 def whitening(within: Tensor, between: Tensor) -> Tensor:
@@ -91,12 +89,6 @@ def whitening(within: Tensor, between: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(within + BETWEEN * between + FLOOR * size * torch.eye(len(within)).to(within))
     matrix = vectors @ torch.diag(values.rsqrt()) @ vectors.T
     return matrix * math.sqrt(len(within)) / torch.linalg.matrix_norm(matrix)
-
-
-def _means(embeddings: Tensor, speaker: Tensor) -> Tensor:
-    """Mean (speakers, dim) of embeddings (n, dim) with speakers (n,) counted from 0, each with one at least."""
-    sums = embeddings.new_zeros(int(speaker.max()) + 1, embeddings.shape[1]).index_add_(0, speaker, embeddings)
-    return sums / torch.bincount(speaker)[:, None]
 
 
 def _hear(model: SpeakerModel, data: SpeechData, positions: Sequence[int], seconds: float) -> Tensor:

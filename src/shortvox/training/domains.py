@@ -36,8 +36,13 @@ def domain_means(embeddings: Tensor, speaker: Tensor, domain: Tensor) -> Tensor:
     The fewer speakers, the closer to the mean of all speakers: one speaker's mean is that speaker.
     """
     voices, voice = torch.unique(torch.stack([domain, speaker]), dim=1, return_inverse=True)
-    means = embeddings.new_zeros(voices.shape[1], embeddings.shape[1]).index_add_(0, voice, embeddings)
-    means /= torch.bincount(voice)[:, None]
+    means = group_means(embeddings, voice)
     sums = embeddings.new_zeros(int(domain.max()) + 1, embeddings.shape[1]).index_add_(0, voices[0], means)
     count = torch.bincount(voices[0])[:, None]
     return (sums + FEW_SPEAKERS * means.mean(dim=0)) / (count + FEW_SPEAKERS)
+
+
+def group_means(embeddings: Tensor, group: Tensor) -> Tensor:
+    """Mean (groups, dim) of embeddings (n, dim) by group (n,), counted from 0, each with one embedding at least."""
+    sums = embeddings.new_zeros(int(group.max()) + 1, embeddings.shape[1]).index_add_(0, group, embeddings)
+    return sums / torch.bincount(group)[:, None]
