@@ -207,3 +207,8 @@ def test_a_detector_is_named() -> None:
         find_speech(VOICE, "siler")
     with pytest.raises(ConfigError, match=f"whole recording; for streams use '{DETECTOR}'"):
         SpeechStream("energy")
+
+
+def test_a_constant_offset_is_not_heard() -> None:
+    quiet = in_silence(0.1 * VOICE, 0.3, 0.3)
+    assert find_speech(quiet + np.float32(0.3)).segments == find_speech(quiet).segments != ()

@@ -87,6 +87,7 @@ class _SileroListener(Listener):
 
     def _decide(self, samples: np.ndarray) -> np.ndarray:
         frames = samples.reshape(-1, self._settings.hop)
+        frames = frames - frames.mean(axis=1, keepdims=True)  # the network hears a constant offset as noise
         decisions = np.zeros(len(frames), bool)
         for position, frame in enumerate(frames):
             probability = self._network.process_samples(frame.tolist())
