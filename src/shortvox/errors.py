@@ -37,6 +37,10 @@ class ScoreError(ShortvoxError):
     """A score file or trial list from which no figure can be computed."""
 
 
+class GalleryError(ShortvoxError):
+    """A gallery of voices that cannot be used as it is, or a voice that is not in it."""
+
+
 class ReaderGone(Exception):
     """Whoever read stdout reads no more, as `head` does."""
 
