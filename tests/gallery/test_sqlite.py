@@ -37,6 +37,13 @@ for number in range(many):
 """
 
 
+def writing(*arguments: str) -> subprocess.Popen[str]:
+    """A process that runs WRITER."""
+    command = [sys.executable, "-c", WRITER, *arguments]
+    where = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # that of this file too
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=where)
+
+
 def kept(name: str, seed: int = 0, seconds: tuple[float, ...] = (3.0,)) -> Stored:
     return Stored.of(name, voice_of(seed, seconds), f"consent of {name}")
 
@@ -100,9 +107,7 @@ def test_traces_that_another_reader_holds_are_told(engine: SqliteEngine, monkeyp
 def test_a_kill_loses_only_what_was_not_committed(tmp_path: Path) -> None:
     path, rng, told = tmp_path / "g.db", np.random.default_rng(0), 0
     for attempt in range(5):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path), f"writer {attempt}", "100000"], stdout=subprocess.PIPE, text=True
-        )
+        writer = writing(str(path), f"writer {attempt}", "100000")
         assert writer.stdout is not None
         writer.stdout.readline()
         time.sleep(rng.uniform(0, 0.05))
@@ -124,10 +129,7 @@ def test_a_kill_loses_only_what_was_not_committed(tmp_path: Path) -> None:
 def test_two_writers_lose_nothing(tmp_path: Path) -> None:
     """Both begin where there is no file yet."""
     path = tmp_path / "g.db"
-    writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(path), who, "100"], stdout=subprocess.PIPE)
-        for who in ("one", "two")
-    ]
+    writers = [writing(str(path), who, "100") for who in ("one", "two")]
     for writer in writers:
         writer.communicate()
         assert writer.returncode == 0
