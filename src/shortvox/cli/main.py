@@ -17,11 +17,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from shortvox.cli.exits import BUG, INTERRUPTED, MISTAKE, READER_GONE
 from shortvox.quiet import keep_stderr
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # must be set before torch starts its threads
 
-MISTAKE, INTERRUPTED, READER_GONE = 2, 130, 141
 LONGEST_LINE = 1200  # characters of what is told about an error
 _TOLD = "interrupted; the same command continues where it stopped (train: add --resume)"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -74,7 +74,7 @@ def _exit_code(error: BaseException) -> int:
     if not isinstance(error, Exception):
         raise error
     _tell(f"internal error: {type(error).__name__}: {error}; set SHORTVOX_DEBUG=1 to see where, and report it")
-    return 1
+    return BUG
 
 
 def _tell(message: str) -> None:

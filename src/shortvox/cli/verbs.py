@@ -107,7 +107,8 @@ def _version(wanted: bool) -> None:
 def root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
 ) -> None:
-    """Exit codes: 0 done, 2 your mistake, 130 interrupted, 1 a bug."""
+    """Exit codes: 0 done or one voice, 3 another voice or nobody, 4 too little speech, 2 your mistake, 130 interrupted,
+    1 a bug."""
 
 
 def call(arguments: list[str]) -> int:
