@@ -14,7 +14,9 @@ from shortvox.corpora.corpus import load_corpora
 from shortvox.corpora.speech import SpeechData
 from shortvox.device import chosen_device
 from shortvox.effect import idle, refuse_idle
-from shortvox.errors import ConfigError
+from shortvox.encoders.opening import open_encoder
+from shortvox.errors import ConfigError, ScoreError
+from shortvox.evaluation.amounts import calibrate_amounts
 from shortvox.evaluation.calibrate import calibrate as fit
 from shortvox.evaluation.calibrate import calibration_path, home_of, kept_in
 from shortvox.evaluation.cohort import NO_COHORT, open_cohort, refuse_overlap
@@ -48,7 +50,10 @@ def calibrate(
     cache: OwnCache = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fit and keep maps from scores to log likelihood ratios, for both protocols at every length."""
+    """Fit and keep maps from scores to log likelihood ratios, for both protocols at every length.
+
+    Also what decisions need (`verify`, `identify`): one map for any amount of speech of either side, from 0.3 s on.
+    """
     settings = TestSettings(lengths=parse_lengths(lengths))
     scoring = parse(ScoringSettings, override_all({}, parse_assignments(set_ or [])), "calibrate")
     refuse_idle(idle(scoring), "calibrate")
@@ -68,6 +73,7 @@ def calibrate(
         path = calibration_path(ensure_writable(folders[spec]), scoring, others)
         with one_writer(path):
             content = fit(listener, data, settings, scoring=scoring, cohort=others)
+            content.update(_amounts(spec, content, corpus, audio, device))
             write_json(path, content)
         written[spec] = {"calibration": str(path), **content}
         note(f"{spec}: calibration fitted on {content['fitted_on']}, written to {path}")
@@ -75,6 +81,21 @@ def calibrate(
         show_json(written)
     else:
         show_table(_table(written))
+
+
+def _amounts(
+    spec: str, content: dict[str, Any], corpora: list[Path], audio: Path | None, device: str
+) -> dict[str, Any]:
+    """What decisions need; nothing for another way of scoring than theirs, and where there is too little speech."""
+    encoder = open_encoder(spec, device)
+    if content.get("scoring") or encoder.kept is not None:
+        return {}
+    try:
+        parts = [SpeechData.open(load_corpora([one]), audio) for one in corpora]
+        return calibrate_amounts(encoder.embed, parts, encoder.shortest)
+    except ScoreError as error:
+        note(f"{spec}: {error}; `verify` and others that decide will not take it")
+        return {}
 
 
 def _folder(spec: str, listener: Listener, out: Path | None) -> Path:

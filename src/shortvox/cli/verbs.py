@@ -43,7 +43,7 @@ VERBS = {
     ),
     "verify": (
         "verify:verify",
-        "Compare two voices: score, log likelihood ratio, and how probable it is that one person speaks.",
+        "Does who speaks in the others speak in the last recording? SAME, DIFFERENT or TOO_LITTLE_SPEECH, and why.",
     ),
     "embed": ("embed:embed", "Write the unit-length embedding of every utterance, whole, as .npz, .csv or .parquet."),
     "export": (

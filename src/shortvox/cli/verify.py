@@ -7,63 +7,89 @@ from typing import Annotated
 
 import typer
 
+from shortvox.cli.exits import end_with
 from shortvox.cli.options import ENCODERS, AsJson, Device
-from shortvox.encoders.opening import open_encoder
 from shortvox.errors import ConfigError
 from shortvox.printing import show, show_json
 from shortvox.progress import note
-from shortvox.verification.compare import PRIOR, compare
+from shortvox.verification.decision import Decision, Outcome, Refusal
+from shortvox.verification.policy import MAX_FPR, MAX_MISS, PRIOR, Costs
+from shortvox.verification.verifier import Verifier
 
 
 def verify(
     recordings: Annotated[
         list[Path], typer.Argument(help="Recordings of the enrolled speaker, and last the one to verify.")
     ],
-    test: Annotated[
-        list[Path] | None,
-        typer.Option("--test", help="Recording to verify, instead of the last; several count as one."),
-    ] = None,
     model: Annotated[str, typer.Option(metavar="SPEC", help=f"{ENCODERS}.")] = "default",
-    prior: Annotated[
-        float, typer.Option(min=0, max=1, help="How probable one speaker is before anything is heard.")
-    ] = PRIOR,
-    device: Device = "auto",
+    calibration: Annotated[
+        Path | None, typer.Option(help="File that calibrate wrote; by default the one beside the model.")
+    ] = None,
+    max_fpr: Annotated[float, typer.Option(help="Share of strangers that may be taken for the speaker.")] = MAX_FPR,
+    max_miss: Annotated[float, typer.Option(help="Share of true speakers that may be turned away.")] = MAX_MISS,
+    prior: Annotated[float, typer.Option(help="How probable one speaker is before anything is heard.")] = PRIOR,
+    costs: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="MISS FALSE_ALARM",
+            help="What a miss and a false alarm cost: decide what costs least at --prior, instead of by rates.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Device = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Compare two voices: score, log likelihood ratio, and how probable it is that one person speaks."""
-    enrolment, tested = (recordings, test) if test else (recordings[:-1], recordings[-1:])
+    """Does who speaks in the others speak in the last recording? SAME, DIFFERENT or TOO_LITTLE_SPEECH, and why.
+
+    Exit codes: 0 SAME, 3 DIFFERENT, 4 TOO_LITTLE_SPEECH, 2 a mistake in what was given. No protection against replayed
+    or synthetic voices.
+    """
+    *enrolment, test = recordings
     if not enrolment:
-        raise ConfigError(f"verify: one recording, {recordings[0]}; give another to compare it with")
-    encoder = open_encoder(model, device)
-    found = compare(encoder, enrolment, tested, prior)
-    long, short = found.seconds
-    if found.llr is None:
-        note(f"{encoder.source}: has no calibration, so the score stays a score; `shortvox calibrate` fits one")
-    if found.stretched:
-        note(f"{min(found.seconds):.2f} s is less speech than was calibrated for; trust neither llr nor probability")
+        raise ConfigError(f"verify: one recording, {test}; give another to compare it with")
+    verifier = Verifier.load(model, calibration=calibration, device=device)
+    voice = verifier.enrol(enrolment)
+    if isinstance(voice, Refusal):
+        if as_json:
+            show_json({**voice.as_dict(), "side": "enrolment"})
+        else:
+            show(f"{voice.outcome}   {voice.reason}: {voice.text}; {voice.advice}")
+        return end_with(voice.outcome)
+    for line in voice.warnings:
+        note(line)
+    weighed = None if costs is None else Costs(*costs)
+    decision = verifier.verify(voice, test, max_fpr=max_fpr, max_miss=max_miss, prior=prior, costs=weighed)
+    for line in decision.warnings:
+        note(f"{test}: {line}")
     if as_json:
-        show_json(
-            {
-                "score": found.score,
-                "llr": found.llr,
-                "probability": found.probability,
-                "prior": found.prior,
-                "seconds": {"enrolment": long, "test": short},
-                "calibration": dict(zip(("protocol", "length"), found.calibration, strict=True))
-                if found.calibration
-                else None,
-                "stretched": found.stretched,
-                "encoder": encoder.name,
-                "fingerprint": encoder.fingerprint,
-            }
-        )
-        return
-    show(f"score        {found.score:.3f}   cosine of {long:.2f} s and {short:.2f} s")
-    if found.llr is not None and found.probability is not None:
-        show(f"llr          {found.llr:+.2f}   natural logarithm of the likelihood ratio")
-        show(f"probability  {_told(found.probability)}   of one speaker, where it was {found.prior:g} before")
+        show_json({**decision.as_dict(), "voiceprint": voice.as_dict(), "encoder": verifier.encoder.name})
+    else:
+        show(told(decision))
+    end_with(decision.outcome)
 
 
-def _told(probability: float) -> str:
+def told(decision: Decision) -> str:
+    """A decision in a few lines."""
+    if decision.llr is None or decision.probability is None or decision.score is None:
+        return f"{decision.outcome}   {decision.reason}: {decision.advice}"
+    lines = [f"{decision.outcome}" + (f"   {decision.reason}: {decision.advice}" if decision.reason else "")]
+    if decision.accept == decision.reject:
+        limits = f"{Outcome.SAME} from {decision.accept:+.2f} on"
+    else:
+        limits = f"{Outcome.SAME} from {decision.accept:+.2f} on, {Outcome.DIFFERENT} below {decision.reject:+.2f}"
+    lines.append(f"llr          {decision.llr:+.2f}   {limits}; natural logarithm of the likelihood ratio")
+    lines.append(
+        f"probability  {_probability(decision.probability)}   of one speaker, where it was {decision.prior:g} before"
+    )
+    lines.append(
+        f"net speech   {decision.net_speech:.2f} s against {decision.enrolled_speech:.2f} s enrolled; cosine "
+        f"{decision.score:.3f}"
+    )
+    if decision.expected_error is not None:
+        lines.append(f"at so much   {decision.expected_error:.1%} of true speakers are not accepted")
+    return "\n".join(lines)
+
+
+def _probability(value: float) -> str:
     """A probability that never claims to be certain."""
-    return ">0.9999" if probability > 0.9999 else "<0.0001" if probability < 0.0001 else f"{probability:.4f}"
+    return ">0.9999" if value > 0.9999 else "<0.0001" if value < 0.0001 else f"{value:.4f}"

@@ -1,0 +1,338 @@
+"""Fits what a cosine means for so much speech (`scoring/amount.py`), on speakers that no test has.
+
+Trials are made of crops of the *net speech* of a corpus, by the detector that decisions use: enrolments of one to five
+recordings, cut short or whole, against tests from 0.3 s on. Each combination counts the same, however many trials it
+has; targets come from different sessions wherever the corpus knows sessions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from shortvox.corpora.audio import SAMPLE_RATE
+from shortvox.corpora.crop import of_similar_length
+from shortvox.corpora.speech import SpeechData
+from shortvox.errors import ScoreError
+from shortvox.scoring.amount import AmountCalibration, Spread, Tail
+from shortvox.scoring.calibration import P_TARGET
+from shortvox.verification.detectors import DETECTOR
+from shortvox.verification.speech import find_speech
+
+TESTED = (0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)  # seconds of net speech; whole recordings come on top
+ENROLLED = (0.5, 1.0, 2.0, 3.0)  # of each recording
+RECORDINGS = (1, 2, 3, 5)
+LOOKS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)  # seconds at which a growing recording is looked at
+MOST_UTTERANCES = 12  # of a speaker
+MOST_TRIALS = 4000  # of a side of a combination
+LEAST_TARGETS = 30
+SHARES = (0.999, 0.995, 0.99, 0.95, 0.9, 0.8, 0.65, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+RATES = (0.3, 0.1, 0.03, 0.01, 0.003)
+_WHOLE = 0.0  # stands for a whole recording among lengths
+
+Embed = Callable[[Sequence[np.ndarray]], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class HeardCorpus:
+    """Net speech of a corpus in embeddings: for each length (n, dim) float32, NaN where an utterance is shorter.
+
+    `beginnings` are embeddings of the first seconds of each utterance, for LOOKS.
+    """
+
+    speakers: np.ndarray
+    sessions: np.ndarray
+    seconds: np.ndarray
+    crops: dict[float, np.ndarray]
+    beginnings: dict[float, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """Of one combination of amounts: cosines, who is the same, seconds of both sides, enrolled recordings."""
+
+    score: np.ndarray
+    label: np.ndarray
+    enrolled: np.ndarray
+    tested: np.ndarray
+    recordings: int
+
+
+def calibrate_amounts(embed: Embed, corpora: Sequence[SpeechData], shortest: int) -> dict[str, Any]:
+    """What `calibration.json` has besides maps for fixed lengths: `amounts`, and the detector they were heard with.
+
+    Of several corpora only speakers of one are strangers to each other: those of two are too easily told apart.
+    `shortest` is in samples. Raises ScoreError as `fit_amounts` does.
+    """
+    heard = [hear(embed, data, shortest) for data in corpora]
+    amounts = fit_amounts([trials for one in heard for trials in make_trials(one)], heard)
+    names = [f"{data.corpus.name}: {len(data.corpus.speakers)} speakers" for data in corpora]
+    return {"amounts": amounts.to_json(), "amounts_fitted_on": names, "detector": DETECTOR}
+
+
+def hear(embed: Embed, data: SpeechData, shortest: int, detector: str = DETECTOR, seed: int = 0) -> HeardCorpus:
+    """Embeddings of crops of the net speech of at most MOST_UTTERANCES utterances of every speaker."""
+    rng = np.random.default_rng((seed, 31))
+    chosen = [p for at in data.corpus.by_speaker().values() for p in rng.permutation(at)[:MOST_UTTERANCES].tolist()]
+    nets = {p: find_speech(data.store.read(p), detector).net for p in chosen}
+    floor = max(shortest, round(TESTED[0] * SAMPLE_RATE))
+    chosen = [p for p in chosen if len(nets[p]) >= floor]
+    pieces: dict[tuple[str, float, int], np.ndarray] = {}
+    for place, p in enumerate(chosen):
+        net = nets[p]
+        pieces["crop", _WHOLE, place] = net
+        for length in sorted({*TESTED, *ENROLLED}):
+            if (samples := round(length * SAMPLE_RATE)) <= len(net) and samples >= shortest:
+                start = int(rng.integers(0, len(net) - samples + 1))
+                pieces["crop", length, place] = net[start : start + samples]
+        for length in LOOKS:
+            if (samples := round(length * SAMPLE_RATE)) <= len(net) and samples >= shortest:
+                pieces["beginning", length, place] = net[:samples]
+    found = _embedded(embed, pieces, len(chosen))
+    utterances = [data.corpus.utterances[p] for p in chosen]
+    return HeardCorpus(
+        np.array([one.speaker for one in utterances]),
+        np.array([one.session for one in utterances]),
+        np.array([len(nets[p]) / SAMPLE_RATE for p in chosen]),
+        {length: found["crop", length] for kind, length in found if kind == "crop"},
+        {length: found["beginning", length] for kind, length in found if kind == "beginning"},
+    )
+
+
+def _embedded(
+    embed: Embed, pieces: dict[tuple[str, float, int], np.ndarray], many: int
+) -> dict[tuple[str, float], np.ndarray]:
+    keys = [*pieces]
+    found: dict[tuple[str, float], np.ndarray] = {}
+    for places in of_similar_length([len(pieces[key]) for key in keys]):
+        for place, embedding in zip(places, embed([pieces[keys[place]] for place in places]), strict=True):
+            kind, length, position = keys[place]
+            table = found.setdefault((kind, length), np.full((many, len(embedding)), np.nan, np.float32))
+            table[position] = embedding
+    return found
+
+
+def make_trials(heard: HeardCorpus, seed: int = 0) -> list[Trials]:
+    """All combinations of amounts for which the speech is there."""
+    rng = np.random.default_rng((seed, 32))
+    positions = [np.flatnonzero(heard.speakers == name) for name in np.unique(heard.speakers)]
+    result = []
+    for several in RECORDINGS:
+        sets = np.array([one for at in positions for one in _sets(at, several, rng)], np.int64).reshape(-1, several)
+        if not len(sets):
+            continue
+        same, fair = _pairs(heard, sets)
+        for enrolled in (*ENROLLED, _WHOLE):
+            for tested in (*TESTED, _WHOLE):
+                if enrolled in heard.crops and tested in heard.crops:
+                    found = _combination(heard, sets, enrolled, tested, same, fair, rng)
+                    if found is not None:
+                        result.append(found)
+    return result
+
+
+def _sets(at: np.ndarray, several: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Enrolments of one speaker: each recording once as the first of a set."""
+    if len(at) <= several:
+        return
+    for first in at:
+        yield np.array([first, *rng.permutation(at[at != first])[: several - 1]])
+
+
+def _pairs(heard: HeardCorpus, sets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """bool (sets, utterances): one speaker; and a fair trial: nothing enrolled and, if known, another session."""
+    same = heard.speakers[sets[:, 0]][:, None] == heard.speakers
+    inside = (sets[:, :, None] == np.arange(len(heard.speakers))).any(axis=1)
+    one_session = (heard.sessions[sets][:, :, None] == heard.sessions).any(axis=1) & same
+    known = len(np.unique([f"{a}\0{b}" for a, b in zip(heard.speakers, heard.sessions, strict=True)])) > len(
+        np.unique(heard.speakers)
+    )
+    return same, ~inside & ~(one_session if known else np.zeros_like(same))
+
+
+def _combination(
+    heard: HeardCorpus,
+    sets: np.ndarray,
+    enrolled: float,
+    tested: float,
+    same: np.ndarray,
+    fair: np.ndarray,
+    rng: np.random.Generator,
+) -> Trials | None:
+    centres = heard.crops[enrolled][sets].astype(np.float64).mean(axis=1)
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    tests = heard.crops[tested].astype(np.float64)
+    fair = fair & ~np.isnan(centres).any(axis=1)[:, None] & ~np.isnan(tests).any(axis=1)
+    targets, others = np.argwhere(fair & same), np.argwhere(fair & ~same)
+    if len(targets) < LEAST_TARGETS or not len(others):
+        return None
+    chosen = np.concatenate([rng.permutation(targets)[:MOST_TRIALS], rng.permutation(others)[:MOST_TRIALS]])
+    row, column = chosen.T
+    whole = heard.seconds[sets].sum(axis=1)
+    return Trials(
+        np.einsum("ij,ij->i", centres[row], tests[column]),
+        same[row, column],
+        (np.full(len(sets), sets.shape[1] * enrolled) if enrolled else whole)[row],
+        (np.full(len(heard.seconds), tested) if tested else heard.seconds)[column],
+        sets.shape[1],
+    )
+
+
+def fit_amounts(combinations: Sequence[Trials], beginnings: Sequence[HeardCorpus] = ()) -> AmountCalibration:
+    """The calibration that fits all combinations; those of several corpora are put in one list.
+
+    Raises ScoreError where there are too few.
+    """
+    if len({(one.recordings, *np.round((one.tested[0], one.enrolled[0]), 3)) for one in combinations}) < 8:
+        raise ScoreError(
+            "too few combinations of lengths with trials to calibrate by amount of speech; give speakers with two or "
+            "more recordings of at least 2 s"
+        )
+    score = np.concatenate([one.score for one in combinations])
+    label = np.concatenate([one.label for one in combinations])
+    enrolled = np.concatenate([one.enrolled for one in combinations])
+    tested = np.concatenate([one.tested for one in combinations])
+    several = np.concatenate([np.full(len(one.score), one.recordings) for one in combinations])
+    mass = np.concatenate([_mass(one.label) for one in combinations])
+    longest = float(enrolled.max())
+    half, power, session = _fit_reliability(score, enrolled, several, tested, np.where(label, mass, 0))
+    reliability = np.sqrt(_share(enrolled, several, half, power, session) * _share(tested, 1, half, power, session))
+    target = _fit_spread(score[label], reliability[label], mass[label])
+    nontarget = _fit_spread(score[~label], reliability[~label], mass[~label])
+    fitted = AmountCalibration(
+        float(tested.min()),
+        longest,
+        int(several.max()),
+        half,
+        power,
+        session,
+        *_fit_llr(score, label, reliability, mass),
+        target,
+        nontarget,
+        missed=_fit_tail(target.standard(score[label], reliability[label]), mass[label]),
+        accepted=_fit_tail(nontarget.standard(score[~label], reliability[~label]), mass[~label]),
+    )
+    return _with_looks(fitted, beginnings) if beginnings else fitted
+
+
+def _mass(label: np.ndarray) -> np.ndarray:
+    """Every side of every combination weighs 1."""
+    return np.where(label, 1 / max(label.sum(), 1), 1 / max((~label).sum(), 1))
+
+
+def _share(seconds: np.ndarray, several: np.ndarray | int, half: float, power: float, session: float) -> np.ndarray:
+    return 1 / (1 + (half / seconds) ** power + session / several)
+
+
+def _fit_reliability(
+    score: np.ndarray, enrolled: np.ndarray, several: np.ndarray, tested: np.ndarray, mass: np.ndarray
+) -> tuple[float, float, float]:
+    """Least squares of one speaker's cosines on a line in reliability: what makes reliability."""
+    from scipy.optimize import least_squares
+
+    at = mass > 0
+    root = np.sqrt(mass[at])
+
+    def residuals(values: np.ndarray) -> np.ndarray:
+        half, power, session, mean, rise = values
+        reliability = np.sqrt(
+            _share(enrolled[at], several[at], half, power, session) * _share(tested[at], 1, half, power, session)
+        )
+        return root * (score[at] - mean - rise * reliability)
+
+    found = least_squares(
+        residuals,
+        (0.5, 1.0, 0.2, 0.0, 1.0),
+        bounds=((0.01, 0.3, 0, -1, 0), (20, 3, 5, 1, 4)),
+        x_scale=(0.5, 1, 0.2, 0.2, 1),
+    )
+    half, power, session = found.x[:3]
+    return float(half), float(power), float(session)
+
+
+def _fit_spread(score: np.ndarray, reliability: np.ndarray, mass: np.ndarray) -> Spread:
+    from scipy.optimize import lsq_linear
+
+    root = np.sqrt(mass)
+    line = np.stack([np.ones_like(reliability), reliability], axis=1)
+    mean, rise = lsq_linear(line * root[:, None], score * root, bounds=((-np.inf, 0), np.inf)).x
+    left = np.square(score - mean - rise * reliability)
+    square = np.stack([np.ones_like(reliability), np.square(reliability)], axis=1)
+    variance, growth = lsq_linear(square * root[:, None], left * root).x
+    least = 0.1 * float(np.average(left, weights=mass))
+    if min(variance, variance + growth) < least:  # a straight line that would end below nothing
+        variance, growth = float(np.average(left, weights=mass)), 0.0
+    return Spread(float(mean), float(rise), float(variance), float(growth))
+
+
+def _fit_llr(
+    score: np.ndarray, label: np.ndarray, reliability: np.ndarray, mass: np.ndarray
+) -> tuple[float, float, float, float]:
+    """Prior-weighted logistic regression, as `fit_calibration`'s; slope and even point rise with reliability."""
+    from scipy.optimize import minimize
+
+    prior = np.log(P_TARGET / (1 - P_TARGET))
+    sign = np.where(label, 1.0, -1.0)
+    weight = mass * np.where(label, P_TARGET, 1 - P_TARGET)
+    weight = weight / weight.sum()
+    log_reliability = np.log(reliability)
+
+    def cost(values: np.ndarray) -> tuple[float, np.ndarray]:
+        log_slope, power, even, rise = values
+        slope = np.exp(log_slope + power * log_reliability)
+        away = score - even - rise * reliability
+        margin = sign * (slope * away + prior)
+        pull = -weight * sign * np.exp(-np.logaddexp(0, margin))
+        gradient = [pull @ (slope * away), pull @ (slope * away * log_reliability), -pull @ slope]
+        return float(weight @ np.logaddexp(0, -margin)), np.array([*gradient, -pull @ (slope * reliability)])
+
+    bounds = ((-3, 8), (0, 6), (-1.5, 1.5), (0, 3))
+    log_slope, power, even, rise = minimize(cost, (3.0, 0.5, 0.0, 0.5), jac=True, bounds=bounds, method="L-BFGS-B").x
+    return float(np.exp(log_slope)), float(power), float(even), float(rise)
+
+
+def _fit_tail(standard: np.ndarray, mass: np.ndarray) -> Tail:
+    """Shares of the class above its own quantiles, as far as there are some trials beyond."""
+    order = np.argsort(-standard, kind="stable")
+    above = np.cumsum(mass[order]) / mass.sum()
+    count = len(standard)
+    shares = [one for one in SHARES if min(one, 1 - one) * count >= 5]
+    points = [float(standard[order][min(int(np.searchsorted(above, one)), count - 1)]) for one in shares]
+    kept = [0]
+    for place in range(1, len(points)):
+        if points[place] > points[kept[-1]]:
+            kept.append(place)
+    return Tail(tuple(points[place] for place in kept), tuple(shares[place] for place in kept))
+
+
+def _with_looks(fitted: AmountCalibration, corpora: Sequence[HeardCorpus]) -> AmountCalibration:
+    """With `looks`: how small the rate of each look has to be, for the rates of all of them together."""
+    found = [lowest_rates(fitted, one) for one in corpora]
+    missed, accepted = (np.concatenate(side) for side in zip(*found, strict=True))
+    return replace(fitted, looks=_looks(accepted), looks_missed=_looks(missed))
+
+
+def _looks(lowest: np.ndarray) -> tuple[tuple[float, float], ...]:
+    rates = [rate for rate in RATES if rate * len(lowest) >= 20]
+    return tuple((rate, float(np.clip(np.quantile(lowest, rate), 1e-9, rate))) for rate in rates)
+
+
+def lowest_rates(calibration: AmountCalibration, heard: HeardCorpus) -> tuple[np.ndarray, np.ndarray]:
+    """Of all looks at a growing test against a whole enrolment: the lowest rate of misses that would have rejected it,
+    for each target (targets,), and of false alarms that would have accepted it, for each other trial (non-targets,).
+
+    A path ends where its recording does.
+    """
+    enrolled = heard.crops[_WHOLE].astype(np.float64)
+    same, fair = _pairs(heard, np.arange(len(enrolled))[:, None])
+    missed, accepted = np.full(same.shape, np.inf), np.full(same.shape, np.inf)
+    for length, tests in heard.beginnings.items():
+        reliability = calibration.reliability(heard.seconds[:, None], 1, length)
+        score = enrolled @ tests.astype(np.float64).T
+        missed = np.fmin(missed, calibration.misses(score, reliability))  # NaN where the recording is shorter
+        accepted = np.fmin(accepted, calibration.false_alarms(score, reliability))
+    fair &= np.isfinite(accepted)
+    return missed[fair & same], accepted[fair & ~same]
