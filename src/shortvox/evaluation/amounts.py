@@ -27,7 +27,7 @@ ENROLLED = (0.5, 1.0, 2.0, 3.0)  # of each recording
 RECORDINGS = (1, 2, 3, 5)
 LOOKS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)  # seconds at which a growing recording is looked at
 MOST_UTTERANCES = 12  # of a speaker
-MOST_TRIALS = 4000  # of a side of a combination
+MOST_TRIALS = 1500  # of a side of a combination
 LEAST_TARGETS = 30
 SHARES = (0.999, 0.995, 0.99, 0.95, 0.9, 0.8, 0.65, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 RATES = (0.3, 0.1, 0.03, 0.01, 0.003)
@@ -254,18 +254,24 @@ def _fit_reliability(
 
 
 def _fit_spread(score: np.ndarray, reliability: np.ndarray, mass: np.ndarray) -> Spread:
-    from scipy.optimize import lsq_linear
+    """Least squares for the mean, then the most likely variance of what is left, were it normal."""
+    from scipy.optimize import lsq_linear, minimize
 
     root = np.sqrt(mass)
     line = np.stack([np.ones_like(reliability), reliability], axis=1)
     mean, rise = lsq_linear(line * root[:, None], score * root, bounds=((-np.inf, 0), np.inf)).x
     left = np.square(score - mean - rise * reliability)
-    square = np.stack([np.ones_like(reliability), np.square(reliability)], axis=1)
-    variance, growth = lsq_linear(square * root[:, None], left * root).x
-    least = 0.1 * float(np.average(left, weights=mass))
-    if min(variance, variance + growth) < least:  # a straight line that would end below nothing
-        variance, growth = float(np.average(left, weights=mass)), 0.0
-    return Spread(float(mean), float(rise), float(variance), float(growth))
+    powers = np.stack([np.ones_like(reliability), reliability, np.square(reliability)], axis=1)
+    weight = mass / mass.sum()
+
+    def cost(factors: np.ndarray) -> tuple[float, np.ndarray]:
+        logarithm = powers @ factors
+        scaled = left * np.exp(-logarithm)
+        return float(weight @ (logarithm + scaled)), (weight * (1 - scaled)) @ powers
+
+    start = (float(np.log(weight @ left)), 0.0, 0.0)
+    found = minimize(cost, start, jac=True, bounds=((-30, 30),) * 3, method="L-BFGS-B").x
+    return Spread(float(mean), float(rise), (float(found[0]), float(found[1]), float(found[2])))
 
 
 def _fit_llr(

@@ -31,14 +31,13 @@ _CHECKED = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Cosines of one class: mean = `mean` + `rise` * reliability, variance = `variance` + `growth` * reliability²."""
+    """Cosines of one class: their mean is a line in reliability, the logarithm of their variance a parabola."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
 
     mean: float
     rise: float
-    variance: float
-    growth: float
+    log_variance: tuple[float, float, float]  # factors of 1, reliability and its square
 
     def standard(self, score: Numbers, reliability: Numbers) -> np.ndarray:
         """How many standard deviations a score lies above the mean."""
@@ -52,7 +51,9 @@ class Spread:
         return self.mean + self.rise * np.asarray(reliability, np.float64)
 
     def _deviation(self, reliability: Numbers) -> np.ndarray:
-        return np.sqrt(self.variance + self.growth * np.square(np.asarray(reliability, np.float64)))
+        constant, line, square = self.log_variance
+        at = np.asarray(reliability, np.float64)
+        return np.exp((constant + line * at + square * at**2) / 2)
 
 
 @dataclass(frozen=True)
@@ -183,11 +184,9 @@ class AmountCalibration:
     def _sound(self) -> bool:
         positive = (self.shortest, self.longest - self.shortest, self.half, self.power, self.slope, self.recordings)
         rising = (self.session, self.slope_power, self.even_rise)
-        spreads = (self.target, self.nontarget)
-        deviations = [one.variance + min(one.growth, 0) for one in spreads]  # reliability lies between 0 and 1
         return (
-            all(value > 0 for value in (*positive, *deviations))
-            and all(value >= 0 for value in (*rising, *(one.rise for one in spreads)))
+            all(value > 0 for value in positive)
+            and all(value >= 0 for value in (*rising, self.target.rise, self.nontarget.rise))
             and all(one._sound() for one in (self.missed, self.accepted))
             and all(0 < share < 1 for pair in (*self.looks, *self.looks_missed) for share in pair)
         )
