@@ -18,12 +18,12 @@ from amounts import AMOUNTS
 from shortvox.encoders.encoder import Encoder
 from shortvox.errors import AudioError, ConfigError, EncoderError
 from shortvox.verification.decision import Decision, Outcome, Refusal
-from shortvox.verification.enrolment import MOST_PIECES, PIECE, Plan, plan_for
+from shortvox.verification.enrolment import Plan, plan_for
 from shortvox.verification.policy import Costs, Rates, shared_rate
 from shortvox.verification.stream import LOOKS
 from shortvox.verification.verifier import Heard, Verifier
 from shortvox.verification.voiceprint import Voiceprint
-from voices import syllables
+from voices import syllables, voice
 
 RATE = 16000
 
@@ -39,11 +39,12 @@ def spectrum(waveforms: list[np.ndarray]) -> np.ndarray:
 
 
 ENCODER = Encoder("a", "b", "here", 98, "f", 1600, spectrum)
-VERIFIER = Verifier(ENCODER, AMOUNTS)
+VERIFIER = Verifier(ENCODER, AMOUNTS, "none")  # made voices are no speech to every detector
+LISTENING = Verifier(ENCODER, AMOUNTS, "silero")
 
 
 def said(speaker: int, seconds: float, seed: int) -> np.ndarray:
-    return syllables(speaker, seconds, np.random.default_rng((seed, speaker)))
+    return voice(speaker, seconds, np.random.default_rng((seed, speaker)))
 
 
 ALICE = VERIFIER.enrol([said(1, 2.5, 1), said(1, 2.5, 2)])
@@ -78,7 +79,7 @@ def test_a_path_its_bytes_and_its_samples_are_one_recording(tmp_path: Path) -> N
 
 
 def test_a_decision_has_no_truth() -> None:
-    for value in (decide(0.9, 2), VERIFIER.hear(np.zeros(RATE, np.float32))):
+    for value in (decide(0.9, 2), LISTENING.hear(np.zeros(RATE, np.float32))):
         with pytest.raises(TypeError, match="neither true nor false"):
             bool(value)
 
@@ -86,7 +87,7 @@ def test_a_decision_has_no_truth() -> None:
 def test_three_outcomes_by_two_lines() -> None:
     assert decide(0.9, 1).outcome is Outcome.SAME
     assert decide(0.0, 1).outcome is Outcome.DIFFERENT
-    middle = decide(0.25, 0.4, max_fpr=1e-4, max_miss=0.05)
+    middle = decide(0.32, 0.4, max_fpr=1e-4, max_miss=0.05)
     assert middle.outcome is Outcome.TOO_LITTLE_SPEECH and middle.reason == "undecided"
     assert middle.needed_seconds is not None and middle.needed_seconds > 0.4
     assert middle.advice == f"say more: {middle.needed_seconds - 0.4:.1f} s more speech decides in most cases"
@@ -135,7 +136,7 @@ def test_rates_that_are_none_are_refused(limits: dict[str, float]) -> None:
 
 
 def test_silence_is_a_value_and_no_score() -> None:
-    found = VERIFIER.verify(ALICE, np.zeros(4 * RATE, np.float32))
+    found = LISTENING.decide(ALICE, LISTENING.hear(np.zeros(4 * RATE, np.float32)))
     assert found.outcome is Outcome.TOO_LITTLE_SPEECH and found.reason == "silence"
     assert found.score is found.llr is found.probability is None and found.advice
     assert found.needed_seconds is not None
@@ -143,9 +144,9 @@ def test_silence_is_a_value_and_no_score() -> None:
 
 def test_a_word_in_a_long_recording_counts_as_a_word() -> None:
     hiss = (1e-4 * np.random.default_rng(3).standard_normal(4 * RATE)).astype(np.float32)
-    hiss[RATE : RATE + RATE // 2] += said(1, 0.5, 9)
-    found = VERIFIER.verify(ALICE, hiss)
-    assert 0.3 < found.net_speech < 0.7
+    hiss[RATE : RATE + RATE // 2] += syllables(3, 0.5, np.random.default_rng(9))
+    found = LISTENING.decide(ALICE, LISTENING.hear(hiss))
+    assert 0 < found.net_speech < 0.7
 
 
 def test_the_voice_itself_and_another() -> None:
@@ -154,8 +155,9 @@ def test_the_voice_itself_and_another() -> None:
 
 
 def test_the_very_recording_is_told() -> None:
-    assert VERIFIER.verify(ALICE, said(1, 2.5, 1)).warnings == ("this very recording has enrolled the voice",)
-    assert not VERIFIER.verify(ALICE, said(1, 2.5, 3)).warnings
+    told = "this very recording has enrolled the voice"
+    assert told in VERIFIER.verify(ALICE, said(1, 2.5, 1)).warnings
+    assert told not in VERIFIER.verify(ALICE, said(1, 2.5, 3)).warnings
     with pytest.raises(EncoderError, match="recording 2: the same recording as recording 1"):
         VERIFIER.enrol([said(1, 2.5, 1), said(1, 2.5, 1)])
 
@@ -187,9 +189,9 @@ def _told(waveforms: list[np.ndarray]) -> np.ndarray:
 
 
 def test_an_enrolment_of_silence_names_the_recording() -> None:
-    found = VERIFIER.enrol([said(1, 2, 1), np.zeros(RATE, np.float32)])
-    assert isinstance(found, Refusal) and found.reason == "silence" and found.recordings == (1,)
-    assert found.text.startswith("recording 2: ")
+    found = LISTENING.enrol([np.zeros(RATE, np.float32), said(1, 2, 1)])
+    assert isinstance(found, Refusal) and found.reason == "silence" and found.recordings == (0,)
+    assert found.text.startswith("recording 1: ")
     with pytest.raises(EncoderError, match="no recording to enrol"):
         VERIFIER.enrol([])
 
@@ -225,11 +227,11 @@ def test_an_enrolment_says_how_far_it_is() -> None:
     states = [plan_for(AMOUNTS, plan, float(one), 1) for one in seconds]
     errors = [one.expected_error for one in states]
     assert errors == sorted(errors, reverse=True)
-    assert states[0].percent < 30 and states[0].advice is not None and "different sentences" in states[0].advice
+    assert states[0].percent < 30 and states[0].advice is not None and "another sentence" in states[0].advice
     easy = plan_for(AMOUNTS, Plan(max_miss=0.9), 10, 3)
     assert easy.percent == 100 and easy.advice is None
     hopeless = plan_for(AMOUNTS, Plan(max_miss=1e-9, max_fpr=1e-9), 1, 1)
-    assert 1 / (1 + PIECE * MOST_PIECES) * 99 < hopeless.percent < 100
+    assert hopeless.advice is not None and "no enrolment brings that below" in hopeless.advice
 
 
 def test_a_stream_ends_as_it_should() -> None:
@@ -260,7 +262,7 @@ def test_a_stream_decides_on_what_was_said_until_the_look() -> None:
 
 
 def test_a_stream_without_speech_gives_up_with_the_reason() -> None:
-    stream = VERIFIER.stream(ALICE)
+    stream = LISTENING.stream(replace(ALICE, space=LISTENING.space))
     stream.push(np.zeros(2 * RATE, np.float32))
     found = stream.finish()
     assert found.outcome is Outcome.TOO_LITTLE_SPEECH and found.reason == "silence" and stream.done

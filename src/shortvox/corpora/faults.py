@@ -15,6 +15,7 @@ REMEDIES = {
     "no such channel": "correct the column channel",
     "channels cancel": "take one of them (in a manifest: the column channel), or correct the phase of one",
     "beyond full scale": "divide its samples so that they lie within ±1",
+    "too long": "cut it",
     "silent": "leave it out, or record it again",
     "non-finite": "write it again from its source",
     "needs PyAV": "pip install 'shortvox[media]', or convert it to WAV or FLAC",

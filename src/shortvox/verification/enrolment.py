@@ -41,14 +41,18 @@ def plan_for(calibration: AmountCalibration, plan: Plan, seconds: float, recordi
     """
     pieces = np.arange(MOST_PIECES + 1)
     errors = _errors(calibration, plan, seconds + PIECE * pieces, recordings + pieces)
-    goal = max(plan.max_miss, NEARLY * float(errors.min()))
-    more = int(np.argmax(errors <= goal))
-    needed = seconds + PIECE * more
-    advice = None
+    best = float(errors.min())
+    more = int(np.argmax(errors <= max(plan.max_miss, NEARLY * best)))
+    advice = []
     if more:
-        share = f"{errors[0]:.0%} of tests of {plan.test_seconds:g} s would be missed now, {errors[more]:.0%} then"
-        advice = f"add {PIECE * more:.0f} s of speech, {_sentences(more)} ({share})"
-    return State(round(100 * seconds / needed), float(errors[0]), advice)
+        advice.append(f"add {PIECE * more:.0f} s of speech, {_sentences(more)}")
+        advice.append(
+            f"{errors[0]:.0%} of tests of {plan.test_seconds:g} s would be missed now, {errors[more]:.0%} then"
+        )
+    if best > plan.max_miss:
+        advice.append(f"no enrolment brings that below {best:.0%}, so test with more than {plan.test_seconds:g} s")
+    needed = seconds + PIECE * more
+    return State(round(100 * seconds / needed), float(errors[0]), "; ".join(advice) or None)
 
 
 def _errors(calibration: AmountCalibration, plan: Plan, seconds: np.ndarray, recordings: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ def _read(path: Path) -> np.ndarray:
 def _refuse_long(path: Path, samples: int) -> None:
     if samples > LONGEST * SAMPLE_RATE:
         seconds = samples / SAMPLE_RATE
-        raise AudioFault(path, "too long", f"{seconds:.0f} s; a recording may have {LONGEST:g} s, so cut it")
+        raise AudioFault(path, "too long", f"{seconds:.0f} s; a recording may have {LONGEST:g} s")
 
 
 _MAGIC = (
