@@ -41,6 +41,18 @@ class GalleryError(ShortvoxError):
     """A gallery of voices that cannot be used as it is, or a voice that is not in it."""
 
 
+class UnknownVoiceError(GalleryError):
+    """A name that is not in the gallery."""
+
+
+class VoiceTakenError(GalleryError):
+    """A name that is in the gallery already."""
+
+
+class GalleryDownError(GalleryError):
+    """The disk, the lock or the server of a gallery fails just now; what was asked may be right."""
+
+
 class ReaderGone(Exception):
     """Whoever read stdout reads no more, as `head` does."""
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from shortvox.errors import GalleryError
+from shortvox.errors import GalleryError, VoiceTakenError
 from shortvox.registry import Registry
 from shortvox.textfiles import CONTROL
 from shortvox.verification.space import Space
@@ -165,8 +165,8 @@ def key_of(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 
 
-def already_there(address: str, name: str) -> GalleryError:
-    return GalleryError(f"{address}: '{name}' is enrolled already; replace the voice, or choose another name")
+def already_there(address: str, name: str) -> VoiceTakenError:
+    return VoiceTakenError(f"{address}: '{name}' is enrolled already; replace the voice, or choose another name")
 
 
 def _is_text(text: str) -> bool:

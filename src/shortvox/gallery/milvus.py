@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from shortvox.errors import GalleryError
+from shortvox.errors import GalleryDownError, GalleryError
 from shortvox.gallery.engine import LONGEST_NAME, Kept, Nearby, Stored, Tally, already_there, engine, key_of
 from shortvox.verification.space import Space
 
@@ -326,7 +326,8 @@ class MilvusEngine:
             yield
         except MilvusException as error:
             reason = " ".join(str(error.message).split())
-            raise GalleryError(f"{self.address}: {reason[:300]}; check the server, or who has the file open") from None
+            told = f"{self.address}: {reason[:300]}; check the server, or who has the file open"
+            raise GalleryDownError(told) from None
 
 
 def _pages(voices: Iterable[Kept]) -> Iterator[list[Kept]]:

@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from shortvox.errors import GalleryError
+from shortvox.errors import GalleryDownError, GalleryError
 from shortvox.gallery.engine import Kept, Nearby, Stored, Tally, already_there, engine
 from shortvox.gallery.matrix import Matrix
 from shortvox.textfiles import shown
@@ -218,7 +218,7 @@ class SqliteEngine:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """All that is written inside, or nothing of it."""
         if self.read_only:
-            raise GalleryError(f"{shown(self._path)}: is read-only; change its permissions, or work on a copy")
+            raise GalleryDownError(f"{shown(self._path)}: is read-only; change its permissions, or work on a copy")
         with self._guard, self._told():
             self._base.execute("BEGIN IMMEDIATE")
             try:
@@ -309,7 +309,7 @@ class SqliteEngine:
                 raise
             raise GalleryError(f"{shown(self._path)}: the gallery is closed; open it again") from None
         except sqlite3.Error as error:
-            raise GalleryError(f"{shown(self._path)}: {_said(error)}") from None
+            raise GalleryDownError(f"{shown(self._path)}: {_said(error)}") from None
 
 
 def _said(error: sqlite3.Error) -> str:
