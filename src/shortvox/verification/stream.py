@@ -75,7 +75,7 @@ class Stream:
 
     def _look(self, samples: int) -> None:
         net = self._net[:samples]
-        heard = self._verifier._heard(Speech(net, ((0, len(net)),) if len(net) else ()))
+        heard = self._verifier.hear_speech(Speech(net, ((0, len(net)),) if len(net) else ()))
         each = self._each
         self.decision = self._verifier.decide(
             self._voiceprint, heard, max_fpr=each.max_fpr, max_miss=each.max_miss, prior=each.prior

@@ -97,9 +97,10 @@ class Verifier:
 
         Raises AudioError for one that cannot be read or is longer than a recording may be.
         """
-        return self._heard(find_speech(read_recording(recording), self.detector))
+        return self.hear_speech(find_speech(read_recording(recording), self.detector))
 
-    def _heard(self, speech: Speech) -> Heard | Refusal:
+    def hear_speech(self, speech: Speech) -> Heard | Refusal:
+        """As `hear`, of a recording whose speech was found by this verifier's detector."""
         findings = examine(speech, self.shortest)
         for one in findings:
             if one.refuses:
@@ -117,7 +118,7 @@ class Verifier:
         found: list[Heard] = []
         for place, recording in enumerate(recordings):
             speech = find_speech(read_recording(recording), self.detector)
-            heard = self._heard(speech)
+            heard = self.hear_speech(speech)
             if isinstance(heard, Refusal):
                 text = f"{named(recording, place)}: {heard.text}"
                 return replace(heard, text=text, recordings=(place,))
