@@ -86,10 +86,10 @@ def test_the_share_of_clipped_samples_is_measured(share: float) -> None:
 def test_quiet_speech_is_warned_of() -> None:
     scaled = VOICE / np.sqrt(VOICE.var())
     assert level(scaled * 0.01) == pytest.approx(-40, abs=0.1)
-    assert examine(all_speech(scaled * 10**-2.4), 0.3) == ()
-    (found,) = examine(all_speech(scaled * 10**-2.6), 0.3)
+    assert examine(all_speech(scaled * 10**-2.9), 0.3) == ()
+    (found,) = examine(all_speech(scaled * 10**-3.1), 0.3)
     assert (found.fault, found.refuses) == (Fault.TOO_QUIET, False)
-    assert "-52 dBFS" in found.text
+    assert "-62 dBFS" in found.text
 
 
 def test_telephone_speech_is_warned_of() -> None:

@@ -212,3 +212,10 @@ def test_a_detector_is_named() -> None:
 def test_a_constant_offset_is_not_heard() -> None:
     quiet = in_silence(0.1 * VOICE, 0.3, 0.3)
     assert find_speech(quiet + np.float32(0.3)).segments == find_speech(quiet).segments != ()
+
+
+@pytest.mark.parametrize("decibels", (-30, 20))
+def test_quiet_and_loud_speech_is_found_alike(decibels: float) -> None:
+    recording = in_silence(VOICE, 0.3, 0.3)
+    scaled = find_speech(recording * np.float32(10 ** (decibels / 20)))
+    assert abs(scaled.seconds - find_speech(recording).seconds) < 0.15

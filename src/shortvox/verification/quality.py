@@ -15,7 +15,7 @@ from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.verification.speech import Speech
 
 SILENT = -60.0  # dBFS of the loudest 20 ms about their mean: real speech reaches -34 and more
-QUIET = -50.0  # dBFS of speech, RMS; the detector begins to miss words below
+QUIET = -60.0  # dBFS of speech, RMS; the detector begins to miss words below
 FLAT = 0.98  # of the peak: samples from there on lie on it
 CLIPPED = 0.003  # share of flat samples; at most 0.0007 in speech that was not clipped
 DESTROYED = 0.3  # errors double at 1.5 s
