@@ -9,7 +9,6 @@ from amounts import simulated
 from shortvox.errors import ScoreError
 from shortvox.evaluation.amounts import (
     ENROLLED,
-    LOOKS,
     TESTED,
     HeardCorpus,
     fit_amounts,
@@ -17,6 +16,7 @@ from shortvox.evaluation.amounts import (
     make_trials,
 )
 from shortvox.scoring.amount import AmountCalibration
+from shortvox.verification.stream import LOOKS
 
 WHOLE = 6.0
 
@@ -28,7 +28,7 @@ def heard(seed: int, people: int = 40) -> HeardCorpus:
     crops[0.0] = crops.pop(WHOLE)
     _, looks = simulated(people, 8, np.random.default_rng(seed), LOOKS)
     sessions = np.array(["s"] * len(speakers))
-    return HeardCorpus(speakers.astype(str), sessions, np.full(len(speakers), WHOLE), crops, looks)
+    return HeardCorpus(speakers.astype(str), sessions, np.full(len(speakers), WHOLE), crops, looks, {})
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_all_looks_together_keep_the_rate(fitted: AmountCalibration) -> None:
 def test_no_trial_is_of_what_was_enrolled_or_of_one_session() -> None:
     one = heard(5, people=4)
     sessions = np.tile(["a", "b"], len(one.speakers) // 2)
-    known = HeardCorpus(one.speakers, sessions, one.seconds, one.crops, one.beginnings)
+    known = HeardCorpus(one.speakers, sessions, one.seconds, one.crops, one.beginnings, {})
     plain, fair = make_trials(one)[0], make_trials(known)[0]
     assert plain.label.sum() == 4 * 8 * 7 and fair.label.sum() == 4 * 8 * 4
     assert plain.score.max() < 0.9999

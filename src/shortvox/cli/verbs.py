@@ -41,6 +41,10 @@ VERBS = {
         "calibrate:calibrate",
         "Fit and keep maps from scores to log likelihood ratios, for both protocols at every length.",
     ),
+    "grid": (
+        "grid:grid",
+        "Do decisions keep their error rates? At each length of speech, on speakers they were not calibrated on.",
+    ),
     "verify": (
         "verify:verify",
         "Does who speaks in the others speak in the last recording? SAME, DIFFERENT or TOO_LITTLE_SPEECH, and why.",

@@ -21,17 +21,18 @@ from shortvox.scoring.amount import AmountCalibration, Spread, Tail
 from shortvox.scoring.calibration import P_TARGET
 from shortvox.verification.detectors import DETECTOR
 from shortvox.verification.speech import find_speech
+from shortvox.verification.stream import LOOKS
 
 TESTED = (0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)  # seconds of net speech; whole recordings come on top
 ENROLLED = (0.5, 1.0, 2.0, 3.0)  # of each recording
 RECORDINGS = (1, 2, 3, 5)
-LOOKS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)  # seconds at which a growing recording is looked at
+CHUNK = 0.5  # seconds of pieces that are scored one by one
 MOST_UTTERANCES = 12  # of a speaker
 MOST_TRIALS = 1500  # of a side of a combination
 LEAST_TARGETS = 30
 SHARES = (0.999, 0.995, 0.99, 0.95, 0.9, 0.8, 0.65, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 RATES = (0.3, 0.1, 0.03, 0.01, 0.003)
-_WHOLE = 0.0  # stands for a whole recording among lengths
+WHOLE = 0.0  # stands for a whole recording among lengths
 
 Embed = Callable[[Sequence[np.ndarray]], np.ndarray]
 
@@ -40,7 +41,8 @@ Embed = Callable[[Sequence[np.ndarray]], np.ndarray]
 class HeardCorpus:
     """Net speech of a corpus in embeddings: for each length (n, dim) float32, NaN where an utterance is shorter.
 
-    `beginnings` are embeddings of the first seconds of each utterance, for LOOKS.
+    `beginnings` are embeddings of the first seconds of each utterance, for LOOKS; `chunks` of its pieces of CHUNK
+    seconds, by where they begin.
     """
 
     speakers: np.ndarray
@@ -48,17 +50,24 @@ class HeardCorpus:
     seconds: np.ndarray
     crops: dict[float, np.ndarray]
     beginnings: dict[float, np.ndarray]
+    chunks: dict[float, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class Trials:
-    """Of one combination of amounts: cosines, who is the same, seconds of both sides, enrolled recordings."""
+    """Of one combination of amounts: cosines, who is the same, seconds of both sides, enrolled recordings.
+
+    `first` and `second` are the speakers of both sides, by number.
+    """
 
     score: np.ndarray
     label: np.ndarray
     enrolled: np.ndarray
     tested: np.ndarray
     recordings: int
+    first: np.ndarray
+    second: np.ndarray
+    lengths: tuple[float, float]  # of each enrolled recording and of the test, 0 for whole ones
 
 
 def calibrate_amounts(embed: Embed, corpora: Sequence[SpeechData], shortest: int) -> dict[str, Any]:
@@ -73,17 +82,17 @@ def calibrate_amounts(embed: Embed, corpora: Sequence[SpeechData], shortest: int
     return {"amounts": amounts.to_json(), "amounts_fitted_on": names, "detector": DETECTOR}
 
 
-def hear(embed: Embed, data: SpeechData, shortest: int, detector: str = DETECTOR, seed: int = 0) -> HeardCorpus:
+def hear(embed: Embed, data: SpeechData, shortest: int, *, chunks: bool = False, seed: int = 0) -> HeardCorpus:
     """Embeddings of crops of the net speech of at most MOST_UTTERANCES utterances of every speaker."""
     rng = np.random.default_rng((seed, 31))
     chosen = [p for at in data.corpus.by_speaker().values() for p in rng.permutation(at)[:MOST_UTTERANCES].tolist()]
-    nets = {p: find_speech(data.store.read(p), detector).net for p in chosen}
+    nets = {p: find_speech(data.store.read(p)).net for p in chosen}
     floor = max(shortest, round(TESTED[0] * SAMPLE_RATE))
     chosen = [p for p in chosen if len(nets[p]) >= floor]
     pieces: dict[tuple[str, float, int], np.ndarray] = {}
     for place, p in enumerate(chosen):
         net = nets[p]
-        pieces["crop", _WHOLE, place] = net
+        pieces["crop", WHOLE, place] = net
         for length in sorted({*TESTED, *ENROLLED}):
             if (samples := round(length * SAMPLE_RATE)) <= len(net) and samples >= shortest:
                 start = int(rng.integers(0, len(net) - samples + 1))
@@ -91,6 +100,9 @@ def hear(embed: Embed, data: SpeechData, shortest: int, detector: str = DETECTOR
         for length in LOOKS:
             if (samples := round(length * SAMPLE_RATE)) <= len(net) and samples >= shortest:
                 pieces["beginning", length, place] = net[:samples]
+        for number in range(min(round(LOOKS[-1] / CHUNK), int(len(net) / (CHUNK * SAMPLE_RATE))) if chunks else 0):
+            first, last = (round(edge * CHUNK * SAMPLE_RATE) for edge in (number, number + 1))
+            pieces["chunk", number * CHUNK, place] = net[first:last]
     found = _embedded(embed, pieces, len(chosen))
     utterances = [data.corpus.utterances[p] for p in chosen]
     return HeardCorpus(
@@ -99,6 +111,7 @@ def hear(embed: Embed, data: SpeechData, shortest: int, detector: str = DETECTOR
         np.array([len(nets[p]) / SAMPLE_RATE for p in chosen]),
         {length: found["crop", length] for kind, length in found if kind == "crop"},
         {length: found["beginning", length] for kind, length in found if kind == "beginning"},
+        {start: found["chunk", start] for kind, start in found if kind == "chunk"},
     )
 
 
@@ -124,9 +137,9 @@ def make_trials(heard: HeardCorpus, seed: int = 0) -> list[Trials]:
         sets = np.array([one for at in positions for one in _sets(at, several, rng)], np.int64).reshape(-1, several)
         if not len(sets):
             continue
-        same, fair = _pairs(heard, sets)
-        for enrolled in (*ENROLLED, _WHOLE):
-            for tested in (*TESTED, _WHOLE):
+        same, fair = fair_pairs(heard, sets)
+        for enrolled in (*ENROLLED, WHOLE):
+            for tested in (*TESTED, WHOLE):
                 if enrolled in heard.crops and tested in heard.crops:
                     found = _combination(heard, sets, enrolled, tested, same, fair, rng)
                     if found is not None:
@@ -142,7 +155,7 @@ def _sets(at: np.ndarray, several: int, rng: np.random.Generator) -> Iterator[np
         yield np.array([first, *rng.permutation(at[at != first])[: several - 1]])
 
 
-def _pairs(heard: HeardCorpus, sets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def fair_pairs(heard: HeardCorpus, sets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """bool (sets, utterances): one speaker; and a fair trial: nothing enrolled and, if known, another session."""
     same = heard.speakers[sets[:, 0]][:, None] == heard.speakers
     inside = (sets[:, :, None] == np.arange(len(heard.speakers))).any(axis=1)
@@ -172,12 +185,16 @@ def _combination(
     chosen = np.concatenate([rng.permutation(targets)[:MOST_TRIALS], rng.permutation(others)[:MOST_TRIALS]])
     row, column = chosen.T
     whole = heard.seconds[sets].sum(axis=1)
+    _, numbers = np.unique(heard.speakers, return_inverse=True)
     return Trials(
         np.einsum("ij,ij->i", centres[row], tests[column]),
         same[row, column],
         (np.full(len(sets), sets.shape[1] * enrolled) if enrolled else whole)[row],
         (np.full(len(heard.seconds), tested) if tested else heard.seconds)[column],
         sets.shape[1],
+        numbers[sets[row, 0]],
+        numbers[column],
+        (enrolled, tested),
     )
 
 
@@ -332,8 +349,8 @@ def lowest_rates(calibration: AmountCalibration, heard: HeardCorpus) -> tuple[np
 
     A path ends where its recording does.
     """
-    enrolled = heard.crops[_WHOLE].astype(np.float64)
-    same, fair = _pairs(heard, np.arange(len(enrolled))[:, None])
+    enrolled = heard.crops[WHOLE].astype(np.float64)
+    same, fair = fair_pairs(heard, np.arange(len(enrolled))[:, None])
     missed, accepted = np.full(same.shape, np.inf), np.full(same.shape, np.inf)
     for length, tests in heard.beginnings.items():
         reliability = calibration.reliability(heard.seconds[:, None], 1, length)
