@@ -72,8 +72,8 @@ def _cllr(llr: np.ndarray, label: np.ndarray) -> float:
 
 
 def test_all_looks_together_keep_the_rate(fitted: AmountCalibration) -> None:
-    missed, accepted = lowest_rates(fitted, heard(4))
-    each, each_missed = fitted.per_look(0.05, 0.1)
+    missed, accepted = lowest_rates(fitted, heard(4), 3.0)
+    each, each_missed = fitted.per_look(0.05, 0.1, 3.0)
     assert each < 0.05 and each_missed < 0.1
     assert (accepted <= each).mean() == pytest.approx(0.05, abs=0.02)
     assert (accepted <= 0.05).mean() > 0.06  # what a line of 5 % at every look would have let in

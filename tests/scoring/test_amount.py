@@ -68,10 +68,11 @@ def test_amounts_that_were_not_fitted_count_as_the_nearest() -> None:
 
 
 def test_looks_narrow_the_rate_of_each() -> None:
-    assert AMOUNTS.per_look(0.1, 0.1) == pytest.approx((0.05, 0.04))
-    assert AMOUNTS.per_look(0.001, 0.5) == pytest.approx((0.0004, 0.5 * 2 / 3))  # beyond the ends: as the nearest
-    assert replace(AMOUNTS, looks=(), looks_missed=()).per_look(0.1, 0.2) == (0.1, 0.2)
-    assert 0.004 < AMOUNTS.per_look(0.03, 0.1)[0] < 0.05
+    assert AMOUNTS.per_look(0.1, 0.1, 3.0) == pytest.approx((0.05, 0.04))
+    assert AMOUNTS.per_look(0.001, 0.5, 5.0) == pytest.approx((0.0004, 0.5 * 2 / 3))  # beyond the ends: as the nearest
+    assert replace(AMOUNTS, looks=(), looks_missed=()).per_look(0.1, 0.2, 3.0) == (0.1, 0.2)
+    assert 0.004 < AMOUNTS.per_look(0.03, 0.1, 3.0)[0] < 0.05
+    assert AMOUNTS.per_look(0.1, 0.1, 1.0)[0] == pytest.approx(0.08)  # fewer looks need less
 
 
 def test_the_fewest_seconds_that_are_enough() -> None:
@@ -96,7 +97,7 @@ def test_it_is_read_as_it_was_written() -> None:
         {"target": {"mean": 0.0, "rise": 1.0, "log_variance": [-4.0, 0.0]}},
         {"missed": {"points": [0.0, 1.0], "shares": [0.5, 0.6]}},
         {"missed": {"points": [0.0], "shares": [0.5]}},
-        {"looks": [[0.1, 1.5]]},
+        {"looks": [[3.0, 0.1, 1.5]]},
     ),
 )
 def test_what_no_fit_gives_is_refused(change: dict[str, object]) -> None:

@@ -107,6 +107,12 @@ def test_outcome_and_lines_agree(score: float, seconds: float, max_fpr: float, m
         assert found.outcome is not Outcome.TOO_LITTLE_SPEECH
 
 
+@given(st.floats(0.3, 20), st.floats(0.01, 0.9))
+def test_nobody_is_accepted_against_the_evidence(seconds: float, max_fpr: float) -> None:
+    found = decide(0.3, seconds, max_fpr=max_fpr)
+    assert found.accept is not None and found.accept >= -1e-9
+
+
 def test_a_prior_moves_the_probability_alone() -> None:
     half, rare = decide(0.4, 1), decide(0.4, 1, prior=0.01)
     assert half.llr == rare.llr and half.accept == rare.accept
@@ -277,6 +283,6 @@ def test_a_stream_that_never_looks_is_refused(seconds: float) -> None:
 @settings(max_examples=20)
 @given(st.floats(1e-4, 0.3), st.floats(1e-3, 0.3))
 def test_looks_of_a_stream_are_stricter_than_one_look(max_fpr: float, max_miss: float) -> None:
-    each, missed = AMOUNTS.per_look(max_fpr, max_miss)
+    each, missed = AMOUNTS.per_look(max_fpr, max_miss, 4.0)
     assert each <= max_fpr and missed <= max_miss
     assert Rates(each, missed)

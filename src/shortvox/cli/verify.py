@@ -64,14 +64,15 @@ def verify(
     if as_json:
         show_json({**decision.as_dict(), "voiceprint": voice.as_dict(), "encoder": verifier.encoder.name})
     else:
-        show(told(decision))
+        for line in told(decision):
+            show(line)
     end_with(decision.outcome)
 
 
-def told(decision: Decision) -> str:
+def told(decision: Decision) -> list[str]:
     """A decision in a few lines."""
     if decision.llr is None or decision.probability is None or decision.score is None:
-        return f"{decision.outcome}   {decision.reason}: {decision.advice}"
+        return [f"{decision.outcome}   {decision.reason}: {decision.advice}"]
     lines = [f"{decision.outcome}" + (f"   {decision.reason}: {decision.advice}" if decision.reason else "")]
     if decision.accept == decision.reject:
         limits = f"{Outcome.SAME} from {decision.accept:+.2f} on"
@@ -87,7 +88,7 @@ def told(decision: Decision) -> str:
     )
     if decision.expected_error is not None:
         lines.append(f"at so much   {decision.expected_error:.1%} of true speakers are not accepted")
-    return "\n".join(lines)
+    return lines
 
 
 def _probability(value: float) -> str:

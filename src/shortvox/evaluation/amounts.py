@@ -17,7 +17,7 @@ from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.crop import of_similar_length
 from shortvox.corpora.speech import SpeechData
 from shortvox.errors import ScoreError
-from shortvox.scoring.amount import AmountCalibration, Spread, Tail
+from shortvox.scoring.amount import AmountCalibration, Look, Spread, Tail
 from shortvox.scoring.calibration import P_TARGET
 from shortvox.verification.detectors import DETECTOR
 from shortvox.verification.speech import find_speech
@@ -333,29 +333,36 @@ def _fit_tail(standard: np.ndarray, mass: np.ndarray) -> Tail:
 
 def _with_looks(fitted: AmountCalibration, corpora: Sequence[HeardCorpus]) -> AmountCalibration:
     """With `looks`: how small the rate of each look has to be, for the rates of all of them together."""
-    found = [lowest_rates(fitted, one) for one in corpora]
-    missed, accepted = (np.concatenate(side) for side in zip(*found, strict=True))
-    return replace(fitted, looks=_looks(accepted), looks_missed=_looks(missed))
+    looks: list[Look] = []
+    looks_missed: list[Look] = []
+    for last in LOOKS:
+        found = [lowest_rates(fitted, one, last) for one in corpora]
+        missed, accepted = (np.concatenate(side) for side in zip(*found, strict=True))
+        looks += _looks(accepted, last)
+        looks_missed += _looks(missed, last)
+    return replace(fitted, looks=tuple(looks), looks_missed=tuple(looks_missed))
 
 
-def _looks(lowest: np.ndarray) -> tuple[tuple[float, float], ...]:
+def _looks(lowest: np.ndarray, last: float) -> list[Look]:
     rates = [rate for rate in RATES if rate * len(lowest) >= 20]
-    return tuple((rate, float(np.clip(np.quantile(lowest, rate), 1e-9, rate))) for rate in rates)
+    return [(last, rate, float(np.clip(np.quantile(lowest, rate), 1e-9, rate))) for rate in rates]
 
 
-def lowest_rates(calibration: AmountCalibration, heard: HeardCorpus) -> tuple[np.ndarray, np.ndarray]:
-    """Of all looks at a growing test against a whole enrolment: the lowest rate of misses that would have rejected it,
-    for each target (targets,), and of false alarms that would have accepted it, for each other trial (non-targets,).
+def lowest_rates(calibration: AmountCalibration, heard: HeardCorpus, last: float) -> tuple[np.ndarray, np.ndarray]:
+    """Of all looks until `last` at a growing test against a whole enrolment: the lowest rate of misses that would have
+    rejected it, for each target (targets,), and of false alarms that would have accepted it, for each other trial.
 
-    A path ends where its recording does.
+    Of recordings that last as long.
     """
     enrolled = heard.crops[WHOLE].astype(np.float64)
-    same, fair = fair_pairs(heard, np.arange(len(enrolled))[:, None])
+    lasting = np.zeros(len(enrolled), bool)
+    if last in heard.beginnings:
+        lasting = ~np.isnan(heard.beginnings[last]).any(axis=1)
+    same, fair = (table[:, lasting] for table in fair_pairs(heard, np.arange(len(enrolled))[:, None]))
     missed, accepted = np.full(same.shape, np.inf), np.full(same.shape, np.inf)
-    for length, tests in heard.beginnings.items():
+    for length in (one for one in heard.beginnings if one <= last):
         reliability = calibration.reliability(heard.seconds[:, None], 1, length)
-        score = enrolled @ tests.astype(np.float64).T
-        missed = np.fmin(missed, calibration.misses(score, reliability))  # NaN where the recording is shorter
-        accepted = np.fmin(accepted, calibration.false_alarms(score, reliability))
-    fair &= np.isfinite(accepted)
+        score = enrolled @ heard.beginnings[length][lasting].astype(np.float64).T
+        missed = np.minimum(missed, calibration.misses(score, reliability))
+        accepted = np.minimum(accepted, calibration.false_alarms(score, reliability))
     return missed[fair & same], accepted[fair & ~same]

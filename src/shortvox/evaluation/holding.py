@@ -153,7 +153,7 @@ def _stream(
 ) -> dict[str, Any]:
     """Rates of error and mean time of ways to decide early, on recordings that last until the last look of 3 s."""
     paths = _paths(calibration, heard, 3.0)
-    each, each_missed = calibration.per_look(max_fpr, max_miss)
+    each, each_missed = calibration.per_look(max_fpr, max_miss, paths.seconds[-1])
     bounds = np.log((1 - max_miss) / max_fpr), np.log(max_miss / (1 - max_fpr))
     ways = {
         "rates of all looks together": (paths.accepted <= each, paths.missed <= each_missed),

@@ -25,6 +25,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from shortvox.errors import ScoreError
 
 Numbers = np.ndarray | float
+Look = tuple[float, float, float]  # seconds of the last look, share of all looks together, share of each
 _GRID = 120  # amounts that `enough` tries
 _CHECKED = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -90,8 +91,8 @@ class Tail:
 class AmountCalibration:
     """See the module. `shortest` and `longest` are the seconds, `recordings` the most enrolments it was fitted for.
 
-    `looks` has, for shares of false alarms of all looks at a growing recording together, the share that each look may
-    have; `looks_missed` the same for misses.
+    `looks` has, for the seconds of the last look at a growing recording and shares of false alarms of all looks
+    together, the share that each look may have; `looks_missed` the same for misses.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
@@ -110,8 +111,8 @@ class AmountCalibration:
     nontarget: Spread
     missed: Tail
     accepted: Tail
-    looks: tuple[tuple[float, float], ...] = ()
-    looks_missed: tuple[tuple[float, float], ...] = ()
+    looks: tuple[Look, ...] = ()
+    looks_missed: tuple[Look, ...] = ()
 
     def share_of_speaker(self, seconds: Numbers, recordings: Numbers = 1) -> np.ndarray:
         """Of one side's embedding, in (0, 1). Amounts beyond what was fitted count as the nearest that was."""
@@ -151,9 +152,12 @@ class AmountCalibration:
         """Share of true speakers that are not accepted where strangers are at the rate `max_fpr`."""
         return self.misses(self.accept(max_fpr, reliability), reliability)
 
-    def per_look(self, max_fpr: float, max_miss: float) -> tuple[float, float]:
-        """The rates of each look with which all of them together keep these; the same ones without `looks`."""
-        return _each(self.looks, max_fpr), _each(self.looks_missed, max_miss)
+    def per_look(self, max_fpr: float, max_miss: float, last: float) -> tuple[float, float]:
+        """The rates of each look with which all of them, the last at so many seconds, together keep these rates.
+
+        The same ones without `looks`.
+        """
+        return _each(self.looks, max_fpr, last), _each(self.looks_missed, max_miss, last)
 
     def enough(self, holds: Callable[[np.ndarray], np.ndarray]) -> float | None:
         """The fewest seconds, on a grid from `shortest` to `longest`, for which `holds(seconds)`; None for none."""
@@ -188,14 +192,15 @@ class AmountCalibration:
             all(value > 0 for value in positive)
             and all(value >= 0 for value in (*rising, self.target.rise, self.nontarget.rise))
             and all(one._sound() for one in (self.missed, self.accepted))
-            and all(0 < share < 1 for pair in (*self.looks, *self.looks_missed) for share in pair)
+            and all(0 < share < 1 for pair in (*self.looks, *self.looks_missed) for share in pair[1:])
         )
 
 
-def _each(looks: tuple[tuple[float, float], ...], rate: float) -> float:
+def _each(looks: tuple[Look, ...], rate: float, last: float) -> float:
     if not looks:
         return rate
-    together, each = np.log(np.array(sorted(looks))).T
+    nearest = min((one[0] for one in looks), key=lambda seconds: abs(seconds - last))
+    together, each = np.log([one[1:] for one in sorted(looks) if one[0] == nearest]).T
     factor = np.interp(np.log(rate), together, each - together)  # beyond the ends, as at the nearest
     return float(rate * np.exp(min(factor, 0)))
 

@@ -40,7 +40,8 @@ class Policy(Protocol):
 class Rates:
     """At most the share `max_fpr` of strangers is accepted, at most the share `max_miss` of true speakers rejected.
 
-    `prior` only turns likelihood ratios into probabilities.
+    Nobody is accepted against the evidence: where long speech keeps `max_fpr` even below a likelihood ratio of one,
+    that is the line. `prior` only turns likelihood ratios into probabilities.
     """
 
     max_fpr: float = MAX_FPR
@@ -61,7 +62,7 @@ class Rates:
     ) -> Decision:
         rate = shared_rate(self.max_fpr, comparisons)
         reliability = calibration.reliability(enrolled, recordings, tested)
-        accept = float(calibration.accept(rate, reliability))
+        accept = float(_accept(calibration, rate, reliability))
         reject = min(float(calibration.reject(self.max_miss, reliability)), accept)
         needed = self.needed(calibration, enrolled, recordings, comparisons)
         if score >= accept:
@@ -79,7 +80,7 @@ class Rates:
             self.prior,
             (float(calibration.llr(accept, reliability)), float(calibration.llr(reject, reliability))),
             needed,
-            float(calibration.expected_miss(rate, reliability)),
+            float(calibration.misses(accept, reliability)),
         )
 
     def needed(
@@ -90,7 +91,7 @@ class Rates:
 
         def holds(seconds: np.ndarray) -> np.ndarray:
             reliability = calibration.reliability(enrolled, recordings, seconds)
-            return calibration.accept(rate, reliability) <= calibration.reject(self.max_miss, reliability)
+            return _accept(calibration, rate, reliability) <= calibration.reject(self.max_miss, reliability)
 
         return calibration.enough(holds)
 
@@ -141,6 +142,10 @@ class Costs:
     ) -> float | None:
         """None: costs name no rate that could be kept or not."""
         return None
+
+
+def _accept(calibration: AmountCalibration, rate: float, reliability: np.ndarray) -> np.ndarray:
+    return np.maximum(calibration.accept(rate, reliability), calibration.score(0.0, reliability))
 
 
 def shared_rate(max_fpr: float, comparisons: int) -> float:

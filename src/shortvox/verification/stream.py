@@ -32,7 +32,7 @@ class Stream:
         self.looks = tuple(one for one in LOOKS if verifier.shortest <= one <= give_up_after)
         if not self.looks or give_up_after > LOOKS[-1]:
             raise ConfigError(f"give_up_after {give_up_after:g}: expected {LOOKS[0]:g} to {LOOKS[-1]:g} s of speech")
-        max_fpr, max_miss = verifier.calibration.per_look(rates.max_fpr, rates.max_miss)
+        max_fpr, max_miss = verifier.calibration.per_look(rates.max_fpr, rates.max_miss, self.looks[-1])
         self._verifier, self._voiceprint = verifier, voiceprint
         self._rates, self._each = rates, Rates(max_fpr, max_miss, rates.prior)
         self._speech = SpeechStream(verifier.detector)

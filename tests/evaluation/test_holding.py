@@ -1,0 +1,81 @@
+"""Whether decisions keep their rates is measured on other speakers, and speakers are what is drawn anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from amounts import simulated
+from evaluation.test_amounts import WHOLE as SECONDS
+from evaluation.test_amounts import heard
+from shortvox.cli.grid import tables
+from shortvox.evaluation.amounts import CHUNK, HeardCorpus, fit_amounts, make_trials
+from shortvox.evaluation.holding import Resampled, holding
+from shortvox.report.holding import plot
+
+
+@pytest.fixture(scope="module")
+def result() -> dict[str, object]:
+    one, other = heard(1, people=24), heard(2, people=24)
+    return holding(fit_amounts(make_trials(one), [one]), with_chunks(other))
+
+
+def with_chunks(corpus: HeardCorpus) -> HeardCorpus:
+    starts = tuple(CHUNK * number for number in range(6))
+    pieces = {start: simulated(24, 8, np.random.default_rng(2), (CHUNK,))[1][CHUNK] for start in starts}
+    return replace(corpus, chunks=pieces)
+
+
+def test_a_trial_counts_as_often_as_both_of_its_speakers() -> None:
+    rng = np.random.default_rng(0)
+    first, second, hit = rng.integers(0, 5, 300), rng.integers(0, 5, 300), rng.random(300) < 0.3
+    resampled = Resampled(5, draws=200, seed=1)
+    drawn = []
+    for counts in resampled._counts.T:
+        weight = np.where(first == second, counts[first], counts[first] * counts[second])
+        weight = weight[first != second]
+        drawn.append(weight @ hit[first != second] / weight.sum() if weight.any() else np.nan)
+    different = first != second
+    found = resampled.share(hit[different], first[different], second[different])
+    assert (found.low, found.high) == pytest.approx(np.nanquantile(drawn, (0.025, 0.975)), abs=0.02)
+    assert found.value == hit[first != second].mean() and found.trials == (first != second).sum()
+    same = first == second
+    alone = resampled.share(hit[same], first[same], second[same])
+    assert alone.low <= alone.value <= alone.high
+
+
+def test_lines_hold_and_one_cosine_does_not(result: dict) -> None:
+    shortest, full = result["lengths"][0], result["lengths"][-1]
+    assert shortest["seconds"] == 0.3 and full["seconds"] == "full" and full["median_seconds"] == SECONDS
+    for row in result["lengths"]:
+        rate = row["rates"][0]
+        assert (
+            rate["false_alarms"]["low"] < 0.1 < rate["false_alarms"]["high"]
+            or abs(rate["false_alarms"]["value"] - 0.1) < 0.03
+        )
+        assert row["cllr"] < row["min_cllr"] + 0.1 and row["act_dcf"] < row["min_dcf"] + 0.15
+    assert shortest["rates"][0]["misses"]["value"] > 3 * full["rates"][0]["misses"]["value"]
+
+
+def test_more_speech_and_more_recordings_are_worth_something(result: dict) -> None:
+    cells = {(one["recordings"], one["enrolled"], one["tested"]): one["eer"] for one in result["grid"]}
+    assert cells[1, 0.5, 0.5] > cells[1, 3.0, 0.5] > cells[1, 3.0, 3.0]
+    assert cells[1, 1.0, 1.0] > cells[3, 1.0, 1.0] > cells[5, 1.0, 1.0]
+
+
+def test_looks_without_narrower_lines_let_too_many_in(result: dict) -> None:
+    ways = {one["name"]: one for one in result["stream"][0]["ways"]}
+    ours, naive = ways["rates of all looks together"], ways["the same rates at every look"]
+    assert ours["false_alarms"]["value"] < 0.11 and ours["misses"]["value"] < 0.12  # rejecting early ends many paths
+    assert naive["false_alarms"]["value"] > 1.3 * ours["false_alarms"]["value"]
+    assert ways["one look at 3 s"]["mean_seconds"]["target"] == 3 > ours["mean_seconds"]["target"]
+    assert "Wald's bounds, LLRs of pieces of 0.5 s added" in ways
+
+
+def test_tables_and_picture_have_every_length(result: dict) -> None:
+    drawn = plot(result, "made & heard")
+    assert drawn.startswith("<?xml") and "made &amp; heard" in drawn
+    shown = tables("made", result)
+    assert [table.row_count for table in shown[:3]] == [9, 5, 4] and len(shown) == 5
