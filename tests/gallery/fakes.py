@@ -50,8 +50,11 @@ class FakeVerifier:
         return np.asarray(20.0 * cosine - 10.0 - 0.1 * np.log(enrolled) - 0.01 * recordings, np.float64)
 
     def decide(
-        self, voiceprint: Voiceprint, heard: FakeHeard, *, max_fpr: float = 0.01, comparisons: int = 1
+        self, voiceprint: Voiceprint, heard: FakeHeard | Refusal, *, max_fpr: float = 0.01, comparisons: int = 1
     ) -> Decision:
+        if isinstance(heard, Refusal):
+            told = (heard.outcome, heard.reason, heard.advice, None, None, None, 0.5, None, None)
+            return Decision(*told, 0.0, 1.0, None, None)
         score = float(voiceprint.centre.astype(np.float64) @ heard.embedding.astype(np.float64))
         speech = voiceprint.net_speech
         llr = float(self.llr(score, speech, len(voiceprint.seconds), heard.net_speech))

@@ -66,7 +66,7 @@ def test_a_removal_leaves_no_byte_of_a_voice(engine: SqliteEngine, seed: int) ->
     """While the file is open, in a file that has grown, been rewritten and shrunk; also of what was replaced."""
     rng = np.random.default_rng(seed)
     traces: dict[str, list[bytes]] = {}
-    for number in range(150):
+    for number in range(90):
         name = f"somebody {number} {rng.bytes(8).hex()}"
         voice, audio = kept(name, number, (2.0,) * int(rng.integers(1, 30))), rng.bytes(int(rng.integers(1, 9000)))
         engine.put([(voice, audio)])
@@ -83,11 +83,11 @@ def test_a_removal_leaves_no_byte_of_a_voice(engine: SqliteEngine, seed: int) ->
     names = [str(name) for name in rng.permutation([*traces])]
     content = b"".join(files_of(engine).values())
     assert all(trace in content for name in names for trace in traces[name][:2])
-    for name in names[:100]:
+    for name in names[:60]:
         assert engine.remove(name)
         content = b"".join(files_of(engine).values())
         assert not any(trace in content for trace in traces[name]), name
-    assert sorted(each.name for each in engine.each()) == sorted(names[100:])
+    assert sorted(each.name for each in engine.each()) == sorted(names[60:])
     assert not engine.remove(names[0])
 
 
@@ -129,12 +129,12 @@ def test_a_kill_loses_only_what_was_not_committed(tmp_path: Path) -> None:
 def test_two_writers_lose_nothing(tmp_path: Path) -> None:
     """Both begin where there is no file yet."""
     path = tmp_path / "g.db"
-    writers = [writing(str(path), who, "100") for who in ("one", "two")]
+    writers = [writing(str(path), who, "50") for who in ("one", "two")]
     for writer in writers:
         writer.communicate()
         assert writer.returncode == 0
     engine = SqliteEngine(str(path))
-    assert len({each.name for each in engine.each()}) == 400
+    assert len({each.name for each in engine.each()}) == 200
     engine.close()
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amounts import AMOUNTS
-from shortvox.encoders.encoder import Encoder
+from hearing import ENCODER, VERIFIER, said
 from shortvox.errors import AudioError, ConfigError, EncoderError
 from shortvox.verification.decision import Decision, Outcome, Refusal
 from shortvox.verification.enrolment import Plan, plan_for
@@ -23,28 +23,12 @@ from shortvox.verification.policy import Costs, Rates, shared_rate
 from shortvox.verification.stream import LOOKS
 from shortvox.verification.verifier import Heard, Verifier
 from shortvox.verification.voiceprint import Voiceprint
-from voices import syllables, voice
+from voices import syllables
 
 RATE = 16000
 
 
-def spectrum(waveforms: list[np.ndarray]) -> np.ndarray:
-    """A voice by its long-term spectrum, beside that of all voices here."""
-    found = []
-    for one in waveforms:
-        frames = one[: len(one) // 400 * 400].reshape(-1, 400)
-        found.append(np.log(1e-7 + np.square(np.abs(np.fft.rfft(frames))).mean(axis=0))[2:100])
-    flat = np.stack(found) - np.linspace(2, -8, 98)
-    return flat - flat.mean(axis=1, keepdims=True)
-
-
-ENCODER = Encoder("a", "b", "here", 98, "f", 1600, spectrum)
-VERIFIER = Verifier(ENCODER, AMOUNTS, "none")  # made voices are no speech to every detector
 LISTENING = Verifier(ENCODER, AMOUNTS, "silero")
-
-
-def said(speaker: int, seconds: float, seed: int) -> np.ndarray:
-    return voice(speaker, seconds, np.random.default_rng((seed, speaker)))
 
 
 ALICE = VERIFIER.enrol([said(1, 2.5, 1), said(1, 2.5, 2)])

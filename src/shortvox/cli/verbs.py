@@ -49,6 +49,15 @@ VERBS = {
         "verify:verify",
         "Does who speaks in the others speak in the last recording? SAME, DIFFERENT or TOO_LITTLE_SPEECH, and why.",
     ),
+    "enroll": (
+        "speakers:enroll",
+        "Keep a voice in a gallery, and say how much of what it needs is there. Exit code 4: it is not taken.",
+    ),
+    "identify": (
+        "speakers:identify",
+        "Say who of a gallery speaks. Exit code 3: nobody of it, 4: too little speech to say.",
+    ),
+    "speakers": ("speakers:app", "List, show, remove, export, import, migrate and rebuild voices."),
     "embed": ("embed:embed", "Write the unit-length embedding of every utterance, whole, as .npz, .csv or .parquet."),
     "export": (
         "export:export",

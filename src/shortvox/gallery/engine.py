@@ -153,11 +153,16 @@ engine: Registry[Opening] = Registry("gallery engine")  # by the prefix of an ad
 def checked(name: str) -> str:
     """A name in Unicode's composed form, so that one word is one name. Raises GalleryError for one that is none."""
     name = unicodedata.normalize("NFC", name)
-    if not 1 <= len(name) <= LONGEST_NAME or not _is_text(name):
+    if not is_name(name):
         raise GalleryError(
             f"name '{name[:LONGEST_NAME]}': expected 1 to {LONGEST_NAME} characters, none of them a control character"
         )
     return name
+
+
+def is_name(text: str) -> bool:
+    """Whether a text is a name in the form in which names are kept."""
+    return 1 <= len(text) <= LONGEST_NAME and _is_text(text) and unicodedata.is_normalized("NFC", text)
 
 
 def key_of(name: str) -> str:

@@ -26,11 +26,12 @@ from shortvox.errors import GalleryError
 from shortvox.files import write_atomic
 from shortvox.gallery.engine import (
     LONGEST_CONSENT,
+    LONGEST_NAME,
     MOST_AUDIO,
     MOST_RECORDINGS,
     Kept,
     Stored,
-    checked,
+    is_name,
 )
 from shortvox.textfiles import shown
 from shortvox.verification.space import Space
@@ -40,6 +41,8 @@ MOST_VOICES = 2**21
 _JSON = "voices.json"
 _MOST_JSON = 2**30  # bytes
 _ROUNDING = 1e-3  # of the length of an embedding
+# What zipfile and NumPy raise for bytes that are not theirs.
+_DAMAGE = (KeyError, ValueError, zipfile.BadZipFile, NotImplementedError, EOFError, OverflowError, OSError)
 
 
 class _Content(BaseModel):
@@ -116,7 +119,7 @@ def read(path: Path) -> tuple[Space | None, Iterator[Kept]]:
         raise GalleryError(f"{shown(path)}: no such file; expected one that `shortvox speakers export` wrote") from None
     except OSError as error:
         raise GalleryError(f"{shown(path)}: cannot be read ({error.strerror or error})") from None
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+    except _DAMAGE as error:
         raise _unlike(path, error) from None
     try:
         content = _Voices.model_validate_json(_bytes(archive, _JSON, _MOST_JSON))
@@ -130,7 +133,7 @@ def read(path: Path) -> tuple[Space | None, Iterator[Kept]]:
         own = spaces[content.space] if content.space is not None else None
     except ValidationError as error:
         raise _unlike(path, first_problem(error)) from None
-    except (KeyError, ValueError, zipfile.BadZipFile, NotImplementedError, EOFError, OverflowError) as error:
+    except _DAMAGE as error:
         raise _unlike(path, error) from None
     return own, _with_audio(path, archive, stored)
 
@@ -140,7 +143,7 @@ def _with_audio(path: Path, archive: zipfile.ZipFile, voices: list[Stored]) -> I
         for number, stored in enumerate(voices):
             try:
                 sealed = _bytes(archive, _audio(number), MOST_AUDIO + 1000) if stored.keeps_audio else None
-            except (KeyError, ValueError, zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+            except _DAMAGE as error:
                 raise _unlike(path, error) from None
             yield stored, sealed
 
@@ -152,8 +155,8 @@ def _stored(archive: zipfile.ZipFile, content: _Voices, spaces: dict[str, Space]
     names: set[str] = set()
     found: list[Stored] = []
     for voice in content.voices:
-        if checked(voice.name) != voice.name or voice.name in names:
-            raise ValueError(f"the name '{voice.name}' is there twice, or in another form")
+        if not is_name(voice.name) or voice.name in names:
+            raise ValueError(f"'{voice.name[:LONGEST_NAME]}' is no name, or there twice")
         names.add(voice.name)
         at, count = used[voice.space], len(voice.seconds)
         embeddings = arrays[voice.space][at : at + count]

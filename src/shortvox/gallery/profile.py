@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from shortvox.gallery.engine import Stored
-from shortvox.verification.decision import Decision, Refusal
+from shortvox.verification.decision import Decision, Outcome, Refusal
 from shortvox.verification.space import Space
 from shortvox.verification.voiceprint import Voiceprint
 
@@ -103,15 +103,23 @@ class Identification:
     voices: int = 0
     refusal: Refusal | None = None
 
+    @property
+    def outcome(self) -> Outcome:
+        """SAME as `name`, DIFFERENT from all voices, or TOO_LITTLE_SPEECH to decide."""
+        if self.refusal is not None:
+            return self.refusal.outcome
+        return self.decision.outcome if self.decision is not None else Outcome.DIFFERENT
+
     def as_dict(self) -> dict[str, Any]:
         """Everything under the same names, for JSON."""
         return {
+            "outcome": str(self.outcome),
             "name": self.name,
             "reason": self.reason,
             "voices": self.voices,
             "candidates": [asdict(each) for each in self.candidates],
-            "decision": self.decision.as_dict() if self.decision else None,
-            "refusal": self.refusal.as_dict() if self.refusal else None,
+            "decision": self.decision.as_dict() if self.decision is not None else None,
+            "refusal": self.refusal.as_dict() if self.refusal is not None else None,
         }
 
 

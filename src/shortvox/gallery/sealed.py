@@ -45,7 +45,7 @@ def seal(recordings: Sequence[np.ndarray], name: str, key: bytes | None) -> byte
         packed = io.BytesIO()
         scaled = np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16)
         soundfile.write(packed, scaled, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-        pieces += [struct.pack("<I", packed.tell()), packed.getvalue()]
+        pieces += [struct.pack("<I", len(packed.getvalue())), packed.getvalue()]
     content = b"".join(pieces)
     if len(content) > MOST_AUDIO:
         raise GalleryError(f"audio of '{name}': more than {MOST_AUDIO:,} bytes; keep fewer or shorter recordings")
