@@ -218,7 +218,8 @@ def _done(facts: dict[str, object], as_json: bool, line: str) -> None:
 def _show_identification(found: Identification) -> None:
     show(found.name if found.name is not None else f"nobody   {found.reason}")
     if found.decision is not None:
-        show(told(found.decision))
+        for line in told(found.decision):
+            show(line)
     if found.refusal is not None:
         show(f"{found.refusal.text}; {found.refusal.advice}")
     for each in found.candidates:
