@@ -23,6 +23,7 @@ LAB_ROOMS = frozenset(
     f"shortvox.{room}"
     for room in (
         *("frontend", "models", "heads", "training", "evaluation", "report", "studies", "export", "demo"),
+        "adapters",  # for who has the packages that they adapt to
         *("device", "ranks"),
         *(f"cli.{VERBS[verb][0].partition(':')[0]}" for verb in LAB_VERBS),
     )
