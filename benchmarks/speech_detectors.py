@@ -156,14 +156,20 @@ def false_alarms(noises: Bank) -> None:
         print(f"| {kind} | {name} | {len(rows)} | {share:.1%} | {any_speech:.1%} |")
 
 
+def across_sessions(data: SpeechData) -> list[tuple[int, int]]:
+    """Positions: the first recording of each speaker, with some of other sessions where there are any."""
+    utterances = data.corpus.utterances
+    pairs: list[tuple[int, int]] = []
+    for first, *rest in data.corpus.by_speaker().values():
+        others = [one for one in rest if utterances[one].session != utterances[first].session]
+        pairs += [(first, other) for other in (others or rest)[:TESTS]]
+    return pairs
+
+
 def verification(data: SpeechData, noises: Bank, model: str) -> None:
     """EER of the tests in which speech was found, and the share of tests in which it was not."""
     encoder = open_encoder(model, "cpu")
-    utterances = data.corpus.utterances
-    pairs: list[tuple[int, int]] = []
-    for positions in data.corpus.by_speaker().values():
-        others = [p for p in positions[1:] if utterances[p].session != utterances[positions[0]].session]
-        pairs += [(positions[0], other) for other in (others or positions[1:])[:TESTS]]
+    pairs = across_sessions(data)
     enrolled = sorted({one for one, _ in pairs})
     voices = np.concatenate([encoder.embed([find_speech(data.store.read(one)).net]) for one in enrolled])
     print(f"\n{len(enrolled)} speakers enrolled, {len(pairs)} tests of 1 s, {encoder.name}")
