@@ -17,7 +17,7 @@ from shortvox.errors import LAB, ShortvoxError, in_one_line
 from without import without_the_lab
 
 ROOT = Path(__file__).parents[1]
-BASE_VERBS = frozenset({"corpus", "embed", "enroll", "identify", "speakers", "verify"})
+BASE_VERBS = frozenset({"corpus", "embed", "enroll", "identify", "serve", "speakers", "verify"})
 LAB_VERBS = sorted(VERBS.keys() - BASE_VERBS)
 LAB_ROOMS = frozenset(
     f"shortvox.{room}"

@@ -62,6 +62,7 @@ class ReaderGone(Exception):
 LAB = frozenset(
     ("torch", "scipy", "pyarrow", "matplotlib", "jinja2", "safetensors", "pyroomacoustics", "onnx", "onnxscript")
 )
+SERVE = frozenset(("fastapi", "uvicorn", "python_multipart", "websockets"))  # of the extra `serve`
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # in what torch says
 
 
@@ -88,6 +89,8 @@ def in_one_line(error: BaseException) -> str | None:
         return f"{' -> '.join(names)}: cannot be used ({reason})" if names else f"the system refuses: {reason}"
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in LAB:
         return f"this needs the lab ({error.name} is not installed); pip install 'shortvox[train]'"
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in SERVE:
+        return f"the service needs {error.name}; pip install 'shortvox[serve]'"
     if isinstance(error, ImportError):
         return f"shortvox cannot be loaded ({error}); free some memory, or install it again"
     return None

@@ -58,6 +58,10 @@ VERBS = {
         "Say who of a gallery speaks. Exit code 3: nobody of it, 4: too little speech to say.",
     ),
     "speakers": ("speakers:app", "List, show, remove, export, import, migrate and rebuild voices."),
+    "serve": (
+        "serve:serve",
+        "Serve verify, identify and enrolment over HTTP and WebSocket, with a page for the browser.",
+    ),
     "embed": ("embed:embed", "Write the unit-length embedding of every utterance, whole, as .npz, .csv or .parquet."),
     "export": (
         "export:export",

@@ -141,11 +141,17 @@ class Gallery:
 
         Raises GalleryError for a name that is not there, or a voice of another space.
         """
-        verifier = self._ears
-        stored = self._stored(name)
-        if stored.space != verifier.space:
-            raise GalleryError(f"{self.address}: '{stored.name}' was enrolled with another model; {self._rebuild()}")
-        return self._decide(stored, verifier.hear(recording), 1, limits)
+        stored = self._comparable(name)
+        return self._decide(stored, self._ears.hear(recording), 1, limits)
+
+    def verify_heard(self, name: str, heard: Heard | Refusal, **limits: Any) -> Decision:
+        """As `verify`, of what a verifier of this space has heard already."""
+        return self._decide(self._comparable(name), heard, 1, limits)
+
+    def voiceprint(self, name: str) -> Voiceprint:
+        """The voiceprint of a voice, as for a stream. Raises what `verify` raises."""
+        stored = self._comparable(name)
+        return self._ears.voiceprint(stored.embeddings, stored.seconds)
 
     def profiles(self) -> Iterator[Profile]:
         """All voices, sorted by name."""
@@ -266,6 +272,13 @@ class Gallery:
         mine = self._verifier
         told = mine.voiceprint(stored.embeddings, stored.seconds) if mine and mine.space == stored.space else None
         return Profile.of(stored, space, told)
+
+    def _comparable(self, name: str) -> Stored:
+        """A voice of the verifier's space."""
+        stored = self._stored(name)
+        if stored.space != self._ears.space:
+            raise GalleryError(f"{self.address}: '{stored.name}' was enrolled with another model; {self._rebuild()}")
+        return stored
 
     def _stored(self, name: str) -> Stored:
         stored = self._engine.get(checked(name))
