@@ -216,12 +216,14 @@ def _done(facts: dict[str, object], as_json: bool, line: str) -> None:
 
 
 def _show_identification(found: Identification) -> None:
-    show(found.name if found.name is not None else f"nobody   {found.reason}")
+    show(found.name if found.name is not None else "nobody")
     if found.decision is not None:
         for line in told(found.decision):
             show(line)
-    if found.refusal is not None:
-        show(f"{found.refusal.text}; {found.refusal.advice}")
+    elif found.refusal is not None:
+        show(f"{found.outcome}   {found.reason}: {found.refusal.text}; {found.refusal.advice}")
+    else:
+        show("the gallery is empty")
     for each in found.candidates:
         show(f"  {each.name}   llr {each.llr:+.2f}, cosine {each.score:.3f}")
 

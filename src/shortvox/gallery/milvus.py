@@ -261,6 +261,7 @@ class MilvusEngine:
     def _has(self, collection: str) -> bool:
         with self._guard, self._told():
             if collection not in self._there and self._client.has_collection(collection):
+                self._client.load_collection(collection)  # a server that was started anew has loaded none
                 self._there.add(collection)
         return collection in self._there
 
