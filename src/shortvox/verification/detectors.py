@@ -55,7 +55,7 @@ class _Silero(Detector):
     """
 
     hop = 512
-    GAIN = 10**0.5  # 10 dB; with it the same is found from -60 to 0 dBFS (RMS of speech), without from -50 on
+    GAIN = 10**0.5  # 10 dB; of speech at -60 dBFS (RMS) it then finds 85 % and not 65 %, and of loud speech as much
     ON = 0.5
     OFF = 0.35
 

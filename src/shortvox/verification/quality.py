@@ -1,6 +1,6 @@
 """What is wrong with a recording: why it is refused, or what it is taken with.
 
-The thresholds are set so that no clean recording of real speech is refused, and few are warned of
+The thresholds are set so that next to no clean recording of real speech is refused, and few are warned of
 (docs/methods/speech-detection.md has the figures).
 """
 
@@ -14,11 +14,11 @@ import numpy as np
 from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.verification.speech import Speech
 
-SILENT = -60.0  # dBFS of the loudest 20 ms about their mean: real speech reaches -34 and more
+SILENT = -60.0  # dBFS of the loudest 20 ms about their mean: real speech reaches -39 and more
 QUIET = -60.0  # dBFS of speech, RMS; the detector begins to miss words below
 FLAT = 0.98  # of the peak: samples from there on lie on it
-CLIPPED = 0.003  # share of flat samples; at most 0.0007 in speech that was not clipped
-DESTROYED = 0.3  # errors double at 1.5 s
+CLIPPED = 0.003  # share of flat samples; at most 0.0007 in sentences that were not clipped
+DESTROYED = 0.3  # up to 0.2 no error was seen to grow; the cosine falls by a quarter here
 NARROW = -50.0  # dB of 4.2–7.5 kHz beside 0.2–3.4 kHz: telephone speech stays below -53, even after a codec
 
 
