@@ -36,6 +36,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     429: {"description": "too much at once; Retry-After"},
 }
 
+MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "nobody is called so"}, 422: ERRORS[422]}
+
 
 def make_router(front: Front) -> APIRouter:
     router = APIRouter()
@@ -112,7 +114,7 @@ def make_router(front: Front) -> APIRouter:
         return JSONResponse(found.as_dict())
 
     @router.post(
-        "/v1/speakers/{name}",
+        "/v1/speakers/{name:path}",
         status_code=201,
         summary="Enrol a person and keep the voice",
         responses={201: {"model": Profile}, 409: {"description": "the name is taken"}, **ERRORS},
@@ -129,11 +131,13 @@ def make_router(front: Front) -> APIRouter:
     async def speakers() -> dict[str, Any]:
         return {"speakers": await run(service.profiles)}
 
-    @router.get("/v1/speakers/{name}", summary="One of them", responses={200: {"model": Profile}, 404: {}})
+    @router.get("/v1/speakers/{name:path}", summary="One of them", responses={200: {"model": Profile}, **MISSING})
     async def speaker(name: str) -> JSONResponse:
         return JSONResponse(await run(service.profile, name))
 
-    @router.delete("/v1/speakers/{name}", status_code=204, summary="Remove every trace of a voice", responses={404: {}})
+    @router.delete(
+        "/v1/speakers/{name:path}", status_code=204, summary="Remove every trace of a voice", responses=MISSING
+    )
     async def remove(name: str) -> Response:
         await front.workers.run(service.remove, name)
         return Response(status_code=204)

@@ -128,7 +128,7 @@ function showDecision(decision, points) {
   const [kind, words] = OUTCOMES[decision.outcome];
   const listens = decision.reason === "listening" || (decision.type === "decision" && !decision.done);
   show(kind, listens ? "Listening …" : words);
-  at("why").textContent = listens ? "" : (decision.advice ?? reasonOf(decision));
+  at("why").textContent = listens ? "" : decision.advice ? told([decision.advice]) : reasonOf(decision);
   figures(decision);
   at("candidates").replaceChildren();
   at("evidence-figure").hidden = points.length === 0;
@@ -140,7 +140,7 @@ function showIdentification(found) {
   if (found.name !== null) show("same", found.name);
   else if (refusal || found.reason === "undecided") show("little", "Not decided");
   else show("different", found.reason === "empty" ? "Nobody is enrolled yet" : "Nobody who is enrolled");
-  at("why").textContent = refusal ? `${refusal.text}; ${refusal.advice}` : (decision?.advice ?? "");
+  at("why").textContent = told(refusal ? [refusal.text, refusal.advice] : decision?.advice ? [decision.advice] : []);
   figures(decision ?? { net_speech: refusal?.net_speech ?? null });
   const points = decision && decision.llr !== null ? [decision] : [];
   at("evidence-figure").hidden = points.length === 0;
@@ -153,11 +153,10 @@ function show(kind, words) {
   if (at("outcome").textContent !== words) at("outcome").textContent = words; // said aloud when it changes
 }
 
-function reasonOf(decision) {
-  if (decision.llr === null) return "";
-  const likelier = Math.exp(Math.min(Math.abs(decision.llr), 700));
-  const times = likelier < 1e4 ? Math.round(likelier).toLocaleString("en") : likelier.toExponential(0).replace("e+", " × 10^");
-  return `What was heard is ${times} times likelier from ${decision.llr >= 0 ? "one speaker than from two" : "two speakers than from one"}.`;
+function reasonOf({ outcome, llr, accept, reject }) {
+  if (llr === null) return "";
+  if (outcome === "SAME") return `The evidence, ${llr.toFixed(1)}, is above the line for the same voice, ${accept.toFixed(1)}.`;
+  return `The evidence, ${llr.toFixed(1)}, is below the line for another voice, ${reject.toFixed(1)}.`;
 }
 
 function figures(decision) {
@@ -177,7 +176,7 @@ function figures(decision) {
       return row;
     }),
   );
-  for (const warning of decision.warnings ?? []) at("why").append(` ${warning}.`);
+  if (decision.warnings?.length) at("why").append(` ${told(decision.warnings)}`);
 }
 
 dropped(at("test-drop"), at("test-file"), async ([file]) => judge(file, await decoded(file)));
@@ -199,12 +198,12 @@ async function lookAtSentences() {
   if (!sentences.length) return;
   const found = await ask("POST", "/v1/enrol", form({ enrolment: sentences.map((one) => one.file) }));
   if (found.reason) {
-    at("advice").textContent = `${found.text}; ${found.advice}`;
+    at("advice").textContent = told([found.text, found.advice]);
     return;
   }
   at("percent").value = found.percent;
   at("percent-told").textContent = `${found.percent} % (${found.net_speech.toFixed(1)} s of speech)`;
-  at("advice").textContent = [found.advice ?? "Enough speech.", ...found.warnings].join(" ");
+  at("advice").textContent = told([found.advice ?? "enough speech", ...found.warnings]);
   at("keep").disabled = !service?.keeps_voices;
 }
 
@@ -299,6 +298,11 @@ function listChoices() {
 }
 
 // Everything
+
+// The service's lines as sentences.
+function told(lines) {
+  return lines.map((line) => `${line[0].toUpperCase()}${line.slice(1).replace(/[.?]?$/, (end) => end || ".")}`).join(" ");
+}
 
 function item(name, words) {
   const found = document.createElement(name);
