@@ -18,6 +18,7 @@ from gallery.fakes import ROOM, voice_of
 from shortvox.errors import GalleryError
 from shortvox.gallery.engine import Kept, Stored
 from shortvox.gallery.exchange import read, write
+from shortvox.gallery.sqlite import SqliteEngine
 
 OTHER_ROOM = replace(ROOM, encoder="encoder 2")
 
@@ -181,6 +182,9 @@ def test_what_is_no_such_file_is_named(tmp_path: Path, made: Callable[[Path], ob
     made(tmp_path / "x.zip")
     with pytest.raises(GalleryError, match=r"x\.zip: "):
         read(tmp_path / "x.zip")
+    SqliteEngine(str(tmp_path / "g.db")).close()
+    with pytest.raises(GalleryError, match=r"g\.db: is a gallery or another database"):
+        write(tmp_path / "g.db", ROOM, voices())
     (tmp_path / "folder").mkdir()
     with pytest.raises(GalleryError, match="is a folder; name a file in it"):
         write(tmp_path / "folder", ROOM, voices())

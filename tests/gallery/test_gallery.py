@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
+import tempfile
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gallery.fakes import DIM, QUIET, ROOM, FakeVerifier, person, unit, voice_of
 from shortvox.errors import GalleryError, UnknownVoiceError, VoiceTakenError
@@ -107,6 +111,7 @@ def test_states_and_counts_are_kept(address: Address) -> None:
         assert (matching.compared, matching.matched) == (3, 3)
         assert (closest.compared, closest.matched, closest.closest) == (1, 0, far.llr)
         assert (never.compared, never.closest) == (0, None)
+        gallery.identify(person(0))
         gallery.add("p0", voice_of(0), replace=True)
         assert gallery.profile("p0").state is State.NEVER_COMPARED
 
@@ -132,6 +137,22 @@ def test_what_is_no_name_is_refused(tmp_path: Path, name: str) -> None:
         ):
             with pytest.raises(GalleryError, match="expected 1 to 200 characters"):
                 call()
+        assert not [*gallery.profiles()]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=210))
+def test_any_text_is_a_name_or_refused(name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder, opened(f"{folder}/g.db") as gallery:
+        try:
+            kept = gallery.add(name, voice_of(1)).name
+        except GalleryError as error:
+            assert "expected 1 to 200 characters" in str(error)
+            assert not [*gallery.profiles()]
+            return
+        assert kept == unicodedata.normalize("NFC", name)
+        assert gallery.identify(person(1)).name == kept
+        gallery.remove(name)
         assert not [*gallery.profiles()]
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,9 @@ for number in range(many):
     engine.put([(Stored.of(name, long, name), bytes(5000)), (Stored.of(name + " too", short, name), None)])
     print(number, flush=True)
 """
+
+
+EYE = np.eye(1, 8, dtype=np.float32)
 
 
 def writing(*arguments: str) -> subprocess.Popen[str]:
@@ -175,6 +179,15 @@ def test_what_fails_on_the_way_leaves_nothing(engine: SqliteEngine) -> None:
     assert engine.nearest(ROOM, person(0), 5).names == ("bob",)
 
 
+def test_voices_of_another_dimension_are_refused(engine: SqliteEngine) -> None:
+    engine.put([(kept("alice"), None)])
+    bob = kept("bob")
+    for page in ([replace(bob, embeddings=EYE)], [bob, replace(kept("c"), embeddings=EYE)]):
+        with pytest.raises(GalleryError, match="has embeddings of 8 dimensions, the other voices of its model of 16"):
+            engine.put([(each, None) for each in page])
+    assert engine.nearest(ROOM, person(0), 9).names == ("alice",)
+
+
 def test_a_full_disk_is_told_and_leaves_nothing(engine: SqliteEngine) -> None:
     engine.put([(kept("alice"), None)])
     pages = engine._base.execute("PRAGMA page_count").fetchone()[0]
@@ -252,6 +265,11 @@ def test_what_is_no_gallery_is_named(tmp_path: Path, made, told: str) -> None:  
 def test_a_gallery_in_no_folder_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(GalleryError, match="no such folder; make it first"):
         SqliteEngine(str(tmp_path / "not there" / "g.db"))
+    with pytest.raises(GalleryError, match="no such gallery"):
+        SqliteEngine(str(tmp_path / "g.db"), read_only=True)
+    with pytest.raises(GalleryError, match="File name too long"):
+        SqliteEngine(str(tmp_path / ("g" * 300)))
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize("logged", [False, True])

@@ -142,8 +142,7 @@ def remove(
 ) -> None:
     """Remove every trace of voices."""
     with _opened(gallery) as voices:
-        for name in names:
-            voices.profile(name)  # all are there before the first goes
+        names = [voices.profile(name).name for name in dict.fromkeys(names)]  # all are there before the first goes
         for name in names:
             voices.remove(name)
     _done({"gallery": gallery, "removed": names}, as_json, f"{len(names)} removed from {gallery}")

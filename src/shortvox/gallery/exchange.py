@@ -38,6 +38,7 @@ from shortvox.verification.space import Space
 
 FORMAT = 1
 MOST_VOICES = 2**21
+_SQLITE = b"SQLite format 3"
 _JSON = "voices.json"
 _MOST_JSON = 2**30  # bytes
 _ROUNDING = 1e-3  # of the length of an embedding
@@ -79,6 +80,10 @@ def write(path: Path, space: Space | None, voices: Iterable[Kept]) -> int:
     """Write voices of a gallery of `space` into a file that only its owner can read; how many."""
     if path.is_dir():
         raise GalleryError(f"{shown(path)}: is a folder; name a file in it")
+    if path.is_file():
+        with path.open("rb") as handle:
+            if handle.read(len(_SQLITE)) == _SQLITE:
+                raise GalleryError(f"{shown(path)}: is a gallery or another database; name a new file")
     spaces = {space.key: space} if space else {}
     rows: dict[str, list[np.ndarray]] = {}
     about: list[_Voice] = []

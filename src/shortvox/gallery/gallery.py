@@ -104,6 +104,7 @@ class Gallery:
         sealed = None
         if audio:
             sealed = seal([read_recording(each) for each in audio], stored.name, find_key())
+        self._write_tallies()  # those of a voice that is replaced are not the new one's
         self._adopt(stored.space)
         self._engine.put([(stored, sealed)], replace=replace)
         return self.profile(stored.name)
@@ -229,6 +230,7 @@ class Gallery:
 
     def _take(self, space: Space | None, voices: Iterable[Kept], replace: bool, where: str) -> int:
         """Keep voices of another gallery, which is of `space`, or none of them."""
+        self._write_tallies()
         try:
             if space is not None:
                 self._adopt(space)

@@ -67,7 +67,7 @@ class SqliteEngine:
         self._guard = threading.RLock()
         self._memory: tuple[str, int, int, Matrix] | None = None  # space, removals, highest id, centres
         with self._told():
-            there = self._look(create)
+            there = self._look(create and not read_only)
             self.read_only = read_only or not _writable(self._path)
             if not there and self.read_only:
                 raise GalleryError(f"{shown(self._path)}: cannot be made here (read-only); choose another folder")
@@ -108,7 +108,7 @@ class SqliteEngine:
         return rows[0][0] if rows else None
 
     def put(self, voices: Iterable[Kept], *, replace: bool = False) -> int:
-        known: set[str] = set()
+        dims: dict[str, int] = {}  # of each space
         count = 0
         with self._writing() as base:
             for stored, sealed in voices:
@@ -116,10 +116,19 @@ class SqliteEngine:
                     self._forget(stored.name)
                 elif base.execute("SELECT 1 FROM voices WHERE name = ?", (stored.name,)).fetchone():
                     raise already_there(self.address, stored.name)
-                if stored.space.key not in known:
-                    known.add(stored.space.key)
-                    values = (stored.space.key, json.dumps(asdict(stored.space)))
-                    base.execute("INSERT INTO spaces VALUES (?, ?, 0) ON CONFLICT DO NOTHING", values)
+                key, dim = stored.space.key, stored.embeddings.shape[1]
+                if key not in dims:
+                    base.execute(
+                        "INSERT INTO spaces VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
+                        (key, json.dumps(asdict(stored.space))),
+                    )
+                    row = base.execute("SELECT length(centre) / 4 FROM voices WHERE space = ?", (key,)).fetchone()
+                    dims[key] = row[0] if row else dim
+                if dim != dims[key]:
+                    raise GalleryError(
+                        f"{shown(self._path)}: '{stored.name}' has embeddings of {dim} dimensions, the other voices of "
+                        f"its model of {dims[key]}; enrol it again"
+                    )
                 self._insert(stored, sealed)
                 count += 1
         if replace:
@@ -308,6 +317,10 @@ class SqliteEngine:
             if "closed" not in str(error):
                 raise
             raise GalleryError(f"{shown(self._path)}: the gallery is closed; open it again") from None
+        except OSError as error:
+            raise GalleryDownError(
+                f"{shown(self._path)}: cannot be used ({error.strerror or error}); check the file and its folder"
+            ) from None
         except sqlite3.Error as error:
             raise GalleryDownError(f"{shown(self._path)}: {_said(error)}") from None
 
