@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
@@ -237,6 +239,14 @@ def test_a_bug_is_told_without_what_it_was(client: Client, monkeypatch: pytest.M
     assert answer.status == 500 and list(answer.json) == ["error"] and "secret" not in answer.json["error"]
     monkeypatch.undo()
     assert client.post("/v1/identify", ("test", wav(1))).status == 200
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no file system in memory here")
+def test_no_recording_touches_a_disk(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    large = wav(1, 45.0)
+    assert len(large) > 2**20
+    assert client.post("/v1/verify", ("speaker", "alice"), ("test", large)).json["outcome"] == "SAME"
 
 
 def test_no_voices_without_a_gallery() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import TypeAlias
@@ -14,6 +15,7 @@ from shortvox.errors import AudioError
 from shortvox.verification.speech import sound_waveform
 
 Recording: TypeAlias = str | Path | bytes | np.ndarray
+_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a file system that no disk keeps
 LONGEST = 300.0  # seconds; who speaks for longer is no short utterance, and is heard all at once
 
 
@@ -21,10 +23,10 @@ def read_recording(recording: Recording) -> np.ndarray:
     """(samples,) float32 at 16 kHz, silence and all.
 
     Raises AudioError for what cannot be read whole, and for more than LONGEST seconds. Bytes are told by their content
-    alone; they are written to a temporary file that nobody else can read.
+    alone; readers want a file, which is one in memory where the system has such, and one that nobody else can read.
     """
     if isinstance(recording, bytes):
-        with tempfile.NamedTemporaryFile(prefix="shortvox-", suffix=_suffix(recording)) as file:
+        with tempfile.NamedTemporaryFile(dir=_MEMORY, prefix="shortvox-", suffix=_suffix(recording)) as file:
             file.write(recording)
             file.flush()
             try:
