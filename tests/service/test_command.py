@@ -52,7 +52,6 @@ class Process:
             stderr=subprocess.PIPE,
             text=True,
             preexec_fn=limit,
-            env={**os.environ, "TMPDIR": "/proc"},
         )
         assert self.process.stdout
         told = json.loads(self.process.stdout.readline())
