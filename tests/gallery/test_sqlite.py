@@ -270,6 +270,9 @@ def test_a_gallery_in_no_folder_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(GalleryError, match="File name too long"):
         SqliteEngine(str(tmp_path / ("g" * 300)))
     assert not [*tmp_path.iterdir()]
+    (tmp_path / "g.db").touch()
+    with pytest.raises(GalleryError, match="is empty and cannot be written"):
+        SqliteEngine(str(tmp_path / "g.db"), read_only=True)
 
 
 @pytest.mark.parametrize("logged", [False, True])

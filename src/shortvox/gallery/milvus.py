@@ -27,16 +27,15 @@ from typing import Any
 import numpy as np
 
 from shortvox.errors import GalleryDownError, GalleryError
-from shortvox.gallery.engine import LONGEST_NAME, Kept, Nearby, Stored, Tally, already_there, engine, key_of
+from shortvox.gallery.engine import Kept, Nearby, Stored, Tally, already_there, engine, key_of
+from shortvox.gallery.milvusrows import EMPTY, FACTS, PARTS, VOICES, pages, piece, pieces_of, row_of, table_of
 from shortvox.verification.space import Space
 
 TOKEN = "SHORTVOX_MILVUS_TOKEN"
 FORMAT = 1
-_VOICES, _PARTS, _FACTS = "shortvox_voices_", "shortvox_parts", "shortvox_facts"
 _PIECE = 45_000  # bytes; 60,000 characters in base64, of the 65,535 that a field holds
 _PAGE = 100  # rows at once: a message of pieces stays far below Milvus's limit
 _MOST_ROWS = 16_384  # that Milvus gives for one query
-_EMPTY = [1.0, 0.0]  # every collection of Milvus has vectors, whether they mean something or not
 
 
 @engine("milvus")
@@ -93,7 +92,7 @@ class MilvusEngine:
     def put(self, voices: Iterable[Kept], *, replace: bool = False) -> int:
         done: list[str] = []
         try:
-            for page in _pages(voices):
+            for page in pages(voices, _PAGE):
                 with self._writing():
                     self._put(page, replace)
                 done += [stored.name for stored, _ in page]
@@ -109,12 +108,12 @@ class MilvusEngine:
             found = bool(self._rows([name]))
             for collection in self._spaces():
                 self._delete(collection, ids=[key_of(name)])
-            self._delete(_PARTS, filter=f'owner == "{key_of(name)}"')  # also of a write that was killed
-            self._delete(_FACTS, ids=[key_of(name)])
+            self._delete(PARTS, filter=f'owner == "{key_of(name)}"')  # also of a write that was killed
+            self._delete(FACTS, ids=[key_of(name)])
         return found
 
     def nearest(self, space: Space, query: np.ndarray, most: int) -> Nearby:
-        collection = _VOICES + space.key
+        collection = VOICES + space.key
         if not self._has(collection):
             return Nearby(0, (), np.empty((0, len(query)), np.float32), np.empty(0), np.empty(0, np.int64))
         with self._guard, self._told():
@@ -151,17 +150,17 @@ class MilvusEngine:
         pieces: list[dict[str, Any]] = []
         counts: dict[str, dict[str, Any]] = {}
         for stored, sealed in page:
-            version = secrets.token_hex(16)
+            key, version = key_of(stored.name), secrets.token_hex(16)
             parts = {"embeddings": stored.embeddings.astype(np.float32).tobytes(), "audio": sealed or b""}
-            cut = {kind: _cut(key_of(stored.name), version, kind, content) for kind, content in parts.items()}
+            cut = {kind: pieces_of(key, version, kind, content, _PIECE) for kind, content in parts.items()}
             pieces += [piece for each in cut.values() for piece in each]
             numbers = {kind: len(each) for kind, each in cut.items()}
-            rows.setdefault(_VOICES + stored.space.key, []).append(_row(stored, version, numbers))
+            rows.setdefault(VOICES + stored.space.key, []).append(row_of(stored, version, numbers))
             if stored.compared and stored.closest is not None:
-                counts[key_of(stored.name)] = asdict(Tally(stored.compared, stored.matched, stored.closest))
-        self._delete(_FACTS, ids=[*there])
+                counts[key] = asdict(Tally(stored.compared, stored.matched, stored.closest))
+        self._delete(FACTS, ids=[*there])
         self._write_facts(counts)
-        self._upsert(_PARTS, pieces)
+        self._upsert(PARTS, pieces)
         for collection, own in rows.items():
             self._upsert(collection, own, len(own[0]["centre"]))
             for row in own:
@@ -173,12 +172,12 @@ class MilvusEngine:
         for other in self._spaces():
             if other != collection:
                 self._delete(other, ids=[key])
-        self._delete(_PARTS, filter=f'owner == "{key}" and version != "{version}"')
+        self._delete(PARTS, filter=f'owner == "{key}" and version != "{version}"')
 
     def _joined(self, about: dict[str, Any], kind: str) -> bytes:
         """Embeddings or audio of a voice."""
-        ids = [_piece(about["version"], kind, number) for number in range(about["pieces"][kind])]
-        found = {row["id"]: base64.b64decode(row["data"]) for row in self._by_id(_PARTS, ids, ["id", "data"])}
+        ids = [piece(about["version"], kind, number) for number in range(about["pieces"][kind])]
+        found = {row["id"]: base64.b64decode(row["data"]) for row in self._by_id(PARTS, ids, ["id", "data"])}
         if len(found) < len(ids):
             raise GalleryError(f"{self.address}: {kind} of a voice are not all there; try again, or enrol it anew")
         return b"".join(found[one] for one in ids)
@@ -229,14 +228,14 @@ class MilvusEngine:
     def _spaces(self) -> list[str]:
         """The collections of voices."""
         with self._guard, self._told():
-            return sorted(name for name in self._client.list_collections() if name.startswith(_VOICES))
+            return sorted(name for name in self._client.list_collections() if name.startswith(VOICES))
 
     def _facts(self, keys: list[str]) -> dict[str, dict[str, Any]]:
-        return {row["id"]: row["value"] for row in self._by_id(_FACTS, keys, ["id", "value"])}
+        return {row["id"]: row["value"] for row in self._by_id(FACTS, keys, ["id", "value"])}
 
     def _write_facts(self, facts: dict[str, dict[str, Any]]) -> None:
         with self._writing():
-            self._upsert(_FACTS, [{"id": key, "value": value, "empty": _EMPTY} for key, value in facts.items()])
+            self._upsert(FACTS, [{"id": key, "value": value, "empty": EMPTY} for key, value in facts.items()])
 
     def _by_id(self, collection: str, ids: list[str], fields: list[str]) -> list[dict[str, Any]]:
         if not ids or not self._has(collection):
@@ -248,7 +247,7 @@ class MilvusEngine:
                 for row in self._client.query(collection, ids=ids[at : at + _PAGE], output_fields=fields)
             ]
 
-    def _upsert(self, collection: str, rows: list[dict[str, Any]], dim: int = len(_EMPTY)) -> None:
+    def _upsert(self, collection: str, rows: list[dict[str, Any]], dim: int = len(EMPTY)) -> None:
         for at in range(0, len(rows), _PAGE):
             self._make(collection, dim)
             self._client.upsert(collection, rows[at : at + _PAGE])
@@ -269,25 +268,7 @@ class MilvusEngine:
         """Make a collection where there is none yet."""
         if self._has(collection):
             return
-        from pymilvus import DataType, MilvusClient
-
-        vector = "centre" if collection.startswith(_VOICES) else "empty"
-        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
-        schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=64)
-        schema.add_field(vector, DataType.FLOAT_VECTOR, dim=dim)
-        if collection == _PARTS:
-            schema.add_field("owner", DataType.VARCHAR, max_length=64)
-            schema.add_field("version", DataType.VARCHAR, max_length=32)
-            schema.add_field("data", DataType.VARCHAR, max_length=65_535)
-        elif collection == _FACTS:
-            schema.add_field("value", DataType.JSON)
-        else:
-            schema.add_field("name", DataType.VARCHAR, max_length=4 * LONGEST_NAME)  # bytes
-            schema.add_field("speech", DataType.DOUBLE)
-            schema.add_field("recordings", DataType.INT64)
-            schema.add_field("about", DataType.JSON)
-        index = self._client.prepare_index_params()
-        index.add_index(vector, index_type="FLAT", metric_type="IP")
+        schema, index = table_of(collection, dim)
         self._client.create_collection(collection, schema=schema, index_params=index, consistency_level="Strong")
 
     @contextmanager
@@ -329,49 +310,6 @@ class MilvusEngine:
             reason = " ".join(str(error.message).split())
             told = f"{self.address}: {reason[:300]}; check the server, or who has the file open"
             raise GalleryDownError(told) from None
-
-
-def _pages(voices: Iterable[Kept]) -> Iterator[list[Kept]]:
-    page: list[Kept] = []
-    for each in voices:
-        page.append(each)
-        if len(page) == _PAGE:
-            yield page
-            page = []
-    if page:
-        yield page
-
-
-def _row(stored: Stored, version: str, pieces: dict[str, int]) -> dict[str, Any]:
-    """What is found by search, and what says where the rest is."""
-    about = {
-        "version": version,
-        "pieces": pieces,
-        "space": asdict(stored.space),
-        "seconds": list(stored.seconds),
-        "enrolled_at": stored.enrolled_at.isoformat(),
-        "consent": stored.consent,
-    }
-    speech = {"speech": sum(stored.seconds), "recordings": len(stored.seconds)}
-    return {"id": key_of(stored.name), "name": stored.name, "centre": stored.centre, **speech, "about": about}
-
-
-def _cut(owner: str, version: str, kind: str, content: bytes) -> list[dict[str, Any]]:
-    """Bytes in rows that a field can hold."""
-    return [
-        {
-            "id": _piece(version, kind, number),
-            "owner": owner,
-            "version": version,
-            "data": base64.b64encode(content[at : at + _PIECE]).decode(),
-            "empty": _EMPTY,
-        }
-        for number, at in enumerate(range(0, len(content), _PIECE))
-    ]
-
-
-def _piece(version: str, kind: str, number: int) -> str:
-    return f"{version}-{kind}-{number}"
 
 
 def _sum(known: dict[str, Any] | None, tally: Tally) -> Tally:

@@ -8,45 +8,25 @@ all voices are read at the first search, later only those that were added, and a
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 
 from shortvox.errors import GalleryDownError, GalleryError
 from shortvox.gallery.engine import Kept, Nearby, Stored, Tally, already_there, engine
 from shortvox.gallery.matrix import Matrix
+from shortvox.gallery.sqlitefile import connect, look, told, transaction, writable
 from shortvox.textfiles import shown
 from shortvox.verification.space import Space
 
-APPLICATION = 0x53565847  # "SVXG", in the file's head
-FORMAT = 1
-PATIENCE = 20.0  # seconds that a writer waits for another
-_PAUSE = 0.02
 _PAGE = 1000  # voices read at once
-_TABLES = """
-CREATE TABLE spaces (key TEXT PRIMARY KEY, space TEXT NOT NULL, current INTEGER NOT NULL);
-CREATE TABLE voices (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, space TEXT NOT NULL REFERENCES spaces,
-    recordings INTEGER NOT NULL, speech REAL NOT NULL, centre BLOB NOT NULL, seconds BLOB NOT NULL,
-    enrolled_at TEXT NOT NULL, consent TEXT NOT NULL, embeddings BLOB NOT NULL
-);
-CREATE INDEX voices_of_space ON voices (space, id);
-CREATE TABLE tallies (id INTEGER PRIMARY KEY REFERENCES voices ON DELETE CASCADE, compared INTEGER NOT NULL,
-    matched INTEGER NOT NULL, closest REAL NOT NULL);
-CREATE TABLE audio (id INTEGER PRIMARY KEY REFERENCES voices ON DELETE CASCADE, sealed BLOB NOT NULL);
-CREATE TABLE removals (count INTEGER NOT NULL);
-INSERT INTO removals VALUES (0);
-"""
 _STORED = """
 SELECT name, spaces.space, embeddings, seconds, enrolled_at, consent, coalesce(compared, 0), coalesce(matched, 0),
     closest, EXISTS (SELECT 1 FROM audio WHERE audio.id = voices.id)
@@ -66,17 +46,10 @@ class SqliteEngine:
         self._path = Path(address)
         self._guard = threading.RLock()
         self._memory: tuple[str, int, int, Matrix] | None = None  # space, removals, highest id, centres
-        with self._told():
-            there = self._look(create and not read_only)
-            self.read_only = read_only or not _writable(self._path)
-            if not there and self.read_only:
-                raise GalleryError(f"{shown(self._path)}: cannot be made here (read-only); choose another folder")
-            self._base = self._connect()
-            try:
-                self._prepare(there)
-            except BaseException:
-                self._base.close()
-                raise
+        with told(self._path):
+            there = look(self._path, create and not read_only)
+            self.read_only = read_only or not writable(self._path)
+            self._base = connect(self._path, there, self.read_only)
 
     def space(self) -> Space | None:
         rows = self._rows("SELECT space FROM spaces WHERE current")
@@ -142,7 +115,7 @@ class SqliteEngine:
         return found
 
     def nearest(self, space: Space, query: np.ndarray, most: int) -> Nearby:
-        with self._guard, self._told():
+        with self._guard, told(self._path):
             self._base.execute("BEGIN")  # one state of the file for all that is read
             try:
                 matrix = self._refreshed(space)
@@ -196,7 +169,7 @@ class SqliteEngine:
 
     def _leave_no_trace(self) -> None:
         """Pages are overwritten by now (`secure_delete`), but the log still holds them as they were."""
-        with self._guard, self._told():
+        with self._guard, told(self._path):
             busy = self._base.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         if busy:
             raise GalleryError(
@@ -220,7 +193,7 @@ class SqliteEngine:
         return matrix
 
     def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._guard, self._told():
+        with self._guard, told(self._path):
             return self._base.execute(sql, values).fetchall()
 
     @contextmanager
@@ -228,126 +201,13 @@ class SqliteEngine:
         """All that is written inside, or nothing of it."""
         if self.read_only:
             raise GalleryDownError(f"{shown(self._path)}: is read-only; change its permissions, or work on a copy")
-        with self._guard, self._told():
-            self._base.execute("BEGIN IMMEDIATE")
+        with self._guard, told(self._path):
             try:
-                yield self._base
-                self._base.execute("COMMIT")
+                with transaction(self._base):
+                    yield self._base
             except BaseException:
-                with suppress(sqlite3.Error):  # a full disk has rolled back already
-                    self._base.execute("ROLLBACK")
-                self._memory = None
+                self._memory = None  # it may know what is not there
                 raise
-
-    def _look(self, create: bool) -> bool:
-        """Whether there is a file; raises GalleryError for what cannot be one."""
-        if self._path.is_dir():
-            raise GalleryError(f"{shown(self._path)}: is a folder; name a file for the gallery in it")
-        if self._path.exists():
-            if not self._path.is_file():
-                raise GalleryError(f"{shown(self._path)}: not a regular file; name another for the gallery")
-            return self._path.stat().st_size > 0
-        if not create:
-            raise GalleryError(f"{shown(self._path)}: no such gallery; `shortvox enroll` makes one")
-        if not self._path.parent.is_dir():
-            raise GalleryError(f"{shown(self._path)}: no such folder; make it first")
-        with suppress(FileExistsError):  # voices are for nobody else's eyes
-            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        return False
-
-    def _connect(self) -> sqlite3.Connection:
-        where = f"file:{quote(str(self._path.absolute()))}"
-        logged = Path(f"{self._path}-wal").exists()
-        # A log that is not there cannot be made beside a file in a folder that cannot be written.
-        mode = "rw" if not self.read_only else "ro" if logged or os.access(self._path.parent, os.W_OK) else "immutable"
-        uri = f"{where}?immutable=1" if mode == "immutable" else f"{where}?mode={mode}"
-        return sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-
-    def _prepare(self, there: bool) -> None:
-        base = self._base
-        base.execute("PRAGMA temp_store = MEMORY")  # no pages in temporary files
-        base.execute("PRAGMA foreign_keys = ON")
-        if there:
-            self._check()
-        if self.read_only:
-            base.execute("PRAGMA query_only = ON")
-            return
-        base.execute("PRAGMA secure_delete = ON")
-        self._log_ahead()
-        base.execute("PRAGMA synchronous = FULL")
-        if not base.execute("PRAGMA application_id").fetchone()[0]:
-            with self._writing():
-                if not base.execute("PRAGMA application_id").fetchone()[0]:  # two may begin at once
-                    for statement in _TABLES.split(";"):
-                        base.execute(statement)
-                    base.execute(f"PRAGMA application_id = {APPLICATION}")
-                    base.execute(f"PRAGMA user_version = {FORMAT}")
-        self._check()
-
-    def _check(self) -> None:
-        """Raises GalleryError for a database that is no gallery, or one of a later version."""
-        found = self._base.execute("PRAGMA application_id").fetchone()[0]
-        tables = self._base.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if found != APPLICATION and (found or tables):
-            raise GalleryError(f"{shown(self._path)}: a database of another program, not a gallery; name another file")
-        version = self._base.execute("PRAGMA user_version").fetchone()[0]
-        if found and version != FORMAT:
-            raise GalleryError(
-                f"{shown(self._path)}: a gallery of format {version}, this version reads {FORMAT}; update shortvox"
-            )
-
-    def _log_ahead(self) -> None:
-        """Switch to the write-ahead log, which SQLite refuses at once where another process is doing the same."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                self._base.execute("PRAGMA journal_mode = WAL")
-                return
-            except sqlite3.OperationalError as error:
-                if not _is_busy(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(_PAUSE)
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """What SQLite says, as one line with the file and what to do."""
-        try:
-            yield
-        except sqlite3.ProgrammingError as error:
-            if "closed" not in str(error):
-                raise
-            raise GalleryError(f"{shown(self._path)}: the gallery is closed; open it again") from None
-        except OSError as error:
-            raise GalleryDownError(
-                f"{shown(self._path)}: cannot be used ({error.strerror or error}); check the file and its folder"
-            ) from None
-        except sqlite3.Error as error:
-            raise GalleryDownError(f"{shown(self._path)}: {_said(error)}") from None
-
-
-def _said(error: sqlite3.Error) -> str:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    match code:
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return "locked by another program; wait for it, then try again"
-        case sqlite3.SQLITE_FULL:
-            return "the disk is full, nothing was stored; free some space"
-        case sqlite3.SQLITE_READONLY:
-            return "is read-only; change its permissions, or work on a copy"
-        case sqlite3.SQLITE_NOTADB:
-            return "not a gallery; name another file"
-        case sqlite3.SQLITE_CORRUPT:
-            return f"damaged ({error}); take it back from a copy"
-        case _:
-            return f"cannot be used ({error}); check the file, its folder and the disk"
-
-
-def _is_busy(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def _writable(path: Path) -> bool:
-    return os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
 
 
 def _vector(content: bytes) -> np.ndarray:
