@@ -11,8 +11,8 @@ from shortvox.evaluation.amounts import (
     ENROLLED,
     TESTED,
     HeardCorpus,
+    extremes,
     fit_amounts,
-    lowest_rates,
     make_trials,
 )
 from shortvox.scoring.amount import AmountCalibration
@@ -71,13 +71,12 @@ def _cllr(llr: np.ndarray, label: np.ndarray) -> float:
     return float(cost[label].mean() + cost[~label].mean()) / 2
 
 
-def test_all_looks_together_keep_the_rate(fitted: AmountCalibration) -> None:
-    missed, accepted = lowest_rates(fitted, heard(4), 3.0)
-    each, each_missed = fitted.per_look(0.05, 0.1, 3.0)
-    assert each < 0.05 and each_missed < 0.1
-    assert (accepted <= each).mean() == pytest.approx(0.05, abs=0.02)
-    assert (accepted <= 0.05).mean() > 0.06  # what a line of 5 % at every look would have let in
-    assert (missed <= each_missed).mean() == pytest.approx(0.1, abs=0.05)
+def test_all_looks_together_keep_the_rates(fitted: AmountCalibration) -> None:
+    lowest, highest = extremes(fitted, heard(4), 3.0)
+    accept, reject = fitted.stream_lines(0.02, 0.02, 3.0)
+    assert (highest >= accept).mean() == pytest.approx(0.02, abs=0.012)
+    assert (lowest < reject).mean() == pytest.approx(0.02, abs=0.015)
+    assert len(lowest) == 40 * 8 * 7 and len(highest) == 320 * 320 - 40 * 8 * 8
 
 
 def test_no_trial_is_of_what_was_enrolled_or_of_one_session() -> None:

@@ -65,13 +65,13 @@ def test_more_speech_and_more_recordings_are_worth_something(result: dict) -> No
     assert cells[1, 1.0, 1.0] > cells[3, 1.0, 1.0] > cells[5, 1.0, 1.0]
 
 
-def test_looks_without_narrower_lines_let_too_many_in(result: dict) -> None:
-    ways = {one["name"]: one for one in result["stream"][0]["ways"]}
-    ours, naive = ways["rates of all looks together"], ways["the same rates at every look"]
-    assert ours["false_alarms"]["value"] < 0.11 and ours["misses"]["value"] < 0.12  # rejecting early ends many paths
-    assert naive["false_alarms"]["value"] > 1.3 * ours["false_alarms"]["value"]
-    assert ways["one look at 3 s"]["mean_seconds"]["target"] == 3 > ours["mean_seconds"]["target"]
-    assert "Wald's bounds, LLRs of pieces of 0.5 s added" in ways
+def test_deciding_early_keeps_the_rates_and_saves_time(result: dict) -> None:
+    ways = {one["name"]: one for one in result["stream"][1]["ways"]}
+    ours, late = ways["lines for all looks together"], ways["one look at 3 s"]
+    assert ours["false_alarms"]["value"] < 0.015 and ours["misses"]["value"] < 0.12
+    assert ours["mean_seconds"]["target"] < 2 and late["mean_seconds"]["target"] == 3
+    added = ways["Wald's bounds, LLRs of pieces of 0.5 s added"]
+    assert added["false_alarms"]["value"] > ours["false_alarms"]["value"] or added["misses"] != ours["misses"]
 
 
 def test_tables_and_picture_have_every_length(result: dict) -> None:

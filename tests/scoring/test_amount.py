@@ -67,12 +67,14 @@ def test_amounts_that_were_not_fitted_count_as_the_nearest() -> None:
     assert AMOUNTS.reliability(0.01, 1, 0.01) == AMOUNTS.reliability(0.3, 1, 0.3)
 
 
-def test_looks_narrow_the_rate_of_each() -> None:
-    assert AMOUNTS.per_look(0.1, 0.1, 3.0) == pytest.approx((0.05, 0.04))
-    assert AMOUNTS.per_look(0.001, 0.5, 5.0) == pytest.approx((0.0004, 0.5 * 2 / 3))  # beyond the ends: as the nearest
-    assert replace(AMOUNTS, looks=(), looks_missed=()).per_look(0.1, 0.2, 3.0) == (0.1, 0.2)
-    assert 0.004 < AMOUNTS.per_look(0.03, 0.1, 3.0)[0] < 0.05
-    assert AMOUNTS.per_look(0.1, 0.1, 1.0)[0] == pytest.approx(0.08)  # fewer looks need less
+def test_lines_of_a_stream_are_between_and_beyond_those_that_were_fitted() -> None:
+    assert AMOUNTS.stream_lines(0.1, 0.1, 3.0) == (2.0, -1.0)
+    assert AMOUNTS.stream_lines(0.1, 0.1, 1.0) == (1.0, -1.0)  # fewer looks
+    accept, reject = AMOUNTS.stream_lines(np.sqrt(0.001), 0.01 / np.e, 5.0)
+    assert accept == pytest.approx(3.0) and reject == pytest.approx(-5.0)
+    assert AMOUNTS.stream_lines(0.9, 0.9, 3.0) == (0.0, 0.0)  # never against the evidence
+    wald = replace(AMOUNTS, looks=(), looks_missed=()).stream_lines(0.1, 0.2, 3.0)
+    assert wald == pytest.approx((np.log(8), np.log(0.2 / 0.9)))
 
 
 def test_the_fewest_seconds_that_are_enough() -> None:
@@ -97,7 +99,7 @@ def test_it_is_read_as_it_was_written() -> None:
         {"target": {"mean": 0.0, "rise": 1.0, "log_variance": [-4.0, 0.0]}},
         {"missed": {"points": [0.0, 1.0], "shares": [0.5, 0.6]}},
         {"missed": {"points": [0.0], "shares": [0.5]}},
-        {"looks": [[3.0, 0.1, 1.5]]},
+        {"looks": [[3.0, 1.5, 1.5]]},
     ),
 )
 def test_what_no_fit_gives_is_refused(change: dict[str, object]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from amounts import AMOUNTS
@@ -19,7 +19,7 @@ from hearing import ENCODER, VERIFIER, said
 from shortvox.errors import AudioError, ConfigError, EncoderError
 from shortvox.verification.decision import Decision, Outcome, Refusal
 from shortvox.verification.enrolment import Plan, plan_for
-from shortvox.verification.policy import Costs, Rates, shared_rate
+from shortvox.verification.policy import Costs, shared_rate
 from shortvox.verification.stream import LOOKS
 from shortvox.verification.verifier import Heard, Verifier
 from shortvox.verification.voiceprint import Voiceprint
@@ -264,9 +264,8 @@ def test_a_stream_that_never_looks_is_refused(seconds: float) -> None:
         VERIFIER.stream(ALICE, give_up_after=seconds)
 
 
-@settings(max_examples=20)
-@given(st.floats(1e-4, 0.3), st.floats(1e-3, 0.3))
-def test_looks_of_a_stream_are_stricter_than_one_look(max_fpr: float, max_miss: float) -> None:
-    each, missed = AMOUNTS.per_look(max_fpr, max_miss, 4.0)
-    assert each <= max_fpr and missed <= max_miss
-    assert Rates(each, missed)
+def test_a_stream_has_its_lines_from_the_start() -> None:
+    stream = VERIFIER.stream(ALICE, max_fpr=0.1, max_miss=0.1, give_up_after=3.0)
+    assert (stream.decision.accept, stream.decision.reject) == (2.0, -1.0)
+    with pytest.raises(ConfigError):
+        VERIFIER.stream(ALICE, max_fpr=1.5)

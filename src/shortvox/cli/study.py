@@ -11,6 +11,7 @@ from rich.table import Table
 
 from shortvox.cli.options import AsJson, Cache, Set, audio_cache, command_line
 from shortvox.config import parse_assignments
+from shortvox.demo.deciding import decisions_table, show_decisions
 from shortvox.demo.voices import prepare_demo_voices
 from shortvox.effect import refuse_idle
 from shortvox.errors import ConfigError
@@ -89,7 +90,7 @@ def demo(
     jobs: Jobs = 0,
     as_json: AsJson = False,
 ) -> None:
-    """The frozen-head study at small scale on recorded voices: fetch, train, test, report; minutes on two cores."""
+    """Recorded voices, verified and identified with the model in the box; then a small frozen-head study of them."""
     if corpus and synthetic:
         raise ConfigError("demo: give --corpus or --synthetic, not both")
     if test_speakers and not corpus:
@@ -108,6 +109,9 @@ def demo(
     else:
         with one_writer(ensure_writable(out)):
             voices = prepare_demo_voices(out / "voices", only_synthetic=synthetic)
+            if not as_json:
+                show_table(decisions_table(show_decisions(voices.test, out / "voices.db", out / "audio")))
+                note(f"{out / 'voices.db'}: the actors' voices; `shortvox speakers list --gallery` shows them")
         facts = {"synthetic": voices.synthetic, "notes": voices.notes, "licences": voices.licences}
         source = DataSource((voices.train,), out / "audio", test_corpora=(voices.test,), validation_speakers=validation)
     run = StudyRun(out=out, source=source, jobs=_jobs(jobs), command=command_line(), **facts)

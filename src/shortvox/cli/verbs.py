@@ -23,7 +23,7 @@ VERBS = {
     ),
     "demo": (
         "study:demo",
-        "The frozen-head study at small scale on recorded voices: fetch, train, test, report; minutes on two cores.",
+        "Recorded voices, verified and identified with the model in the box; then a small frozen-head study of them.",
     ),
     "train": (
         "train:train",

@@ -332,37 +332,33 @@ def _fit_tail(standard: np.ndarray, mass: np.ndarray) -> Tail:
 
 
 def _with_looks(fitted: AmountCalibration, corpora: Sequence[HeardCorpus]) -> AmountCalibration:
-    """With `looks`: how small the rate of each look has to be, for the rates of all of them together."""
+    """With `looks`: the LLRs that shares of strangers reach, and shares of true speakers fall to, at any look."""
     looks: list[Look] = []
     looks_missed: list[Look] = []
     for last in LOOKS:
-        found = [lowest_rates(fitted, one, last) for one in corpora]
-        missed, accepted = (np.concatenate(side) for side in zip(*found, strict=True))
-        looks += _looks(accepted, last)
-        looks_missed += _looks(missed, last)
+        found = [extremes(fitted, one, last) for one in corpora]
+        lowest, highest = (np.concatenate(side) for side in zip(*found, strict=True))
+        looks += [(last, rate, float(np.quantile(highest, 1 - rate))) for rate in _measured(highest)]
+        looks_missed += [(last, rate, float(np.quantile(lowest, rate))) for rate in _measured(lowest)]
     return replace(fitted, looks=tuple(looks), looks_missed=tuple(looks_missed))
 
 
-def _looks(lowest: np.ndarray, last: float) -> list[Look]:
-    rates = [rate for rate in RATES if rate * len(lowest) >= 20]
-    return [(last, rate, float(np.clip(np.quantile(lowest, rate), 1e-9, rate))) for rate in rates]
+def _measured(trials: np.ndarray) -> list[float]:
+    return [rate for rate in RATES if rate * len(trials) >= 20]
 
 
-def lowest_rates(calibration: AmountCalibration, heard: HeardCorpus, last: float) -> tuple[np.ndarray, np.ndarray]:
-    """Of all looks until `last` at a growing test against a whole enrolment: the lowest rate of misses that would have
-    rejected it, for each target (targets,), and of false alarms that would have accepted it, for each other trial.
-
-    Of recordings that last as long.
+def extremes(calibration: AmountCalibration, heard: HeardCorpus, last: float) -> tuple[np.ndarray, np.ndarray]:
+    """Of all looks until `last` at a growing test against a whole enrolment: the lowest LLR of each target trial
+    (targets,) and the highest of each other one (non-targets,), of recordings that last as long.
     """
     enrolled = heard.crops[WHOLE].astype(np.float64)
     lasting = np.zeros(len(enrolled), bool)
     if last in heard.beginnings:
         lasting = ~np.isnan(heard.beginnings[last]).any(axis=1)
     same, fair = (table[:, lasting] for table in fair_pairs(heard, np.arange(len(enrolled))[:, None]))
-    missed, accepted = np.full(same.shape, np.inf), np.full(same.shape, np.inf)
+    lowest, highest = np.full(same.shape, np.inf), np.full(same.shape, -np.inf)
     for length in (one for one in heard.beginnings if one <= last):
-        reliability = calibration.reliability(heard.seconds[:, None], 1, length)
         score = enrolled @ heard.beginnings[length][lasting].astype(np.float64).T
-        missed = np.minimum(missed, calibration.misses(score, reliability))
-        accepted = np.minimum(accepted, calibration.false_alarms(score, reliability))
-    return missed[fair & same], accepted[fair & ~same]
+        llr = calibration.llr(score, calibration.reliability(heard.seconds[:, None], 1, length))
+        lowest, highest = np.minimum(lowest, llr), np.maximum(highest, llr)
+    return lowest[fair & same], highest[fair & ~same]

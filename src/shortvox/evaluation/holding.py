@@ -153,15 +153,15 @@ def _stream(
 ) -> dict[str, Any]:
     """Rates of error and mean time of ways to decide early, on recordings that last until the last look of 3 s."""
     paths = _paths(calibration, heard, 3.0)
-    each, each_missed = calibration.per_look(max_fpr, max_miss, paths.seconds[-1])
+    lines = calibration.stream_lines(max_fpr, max_miss, paths.seconds[-1])
     bounds = np.log((1 - max_miss) / max_fpr), np.log(max_miss / (1 - max_fpr))
     ways = {
-        "rates of all looks together": (paths.accepted <= each, paths.missed <= each_missed),
-        "the same rates at every look": (paths.accepted <= max_fpr, paths.missed <= max_miss),
+        "lines for all looks together": (paths.llr >= lines[0], paths.llr < lines[1]),
+        "the lines of one look, at every look": (paths.accepted <= max_fpr, paths.missed <= max_miss),
         "Wald's bounds, LLR of all that was heard": (paths.llr >= bounds[0], paths.llr <= bounds[1]),
         "Wald's bounds, LLRs of pieces of 0.5 s added": (paths.summed >= bounds[0], paths.summed <= bounds[1]),
     }
-    found = [_way(paths, resampled, name, *lines) for name, lines in ways.items()]
+    found = [_way(paths, resampled, name, *decided) for name, decided in ways.items()]
     for place, seconds in enumerate(paths.seconds):
         never = np.zeros_like(paths.accepted, dtype=bool)
         accept, reject = never.copy(), never.copy()

@@ -25,7 +25,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from shortvox.errors import ScoreError
 
 Numbers = np.ndarray | float
-Look = tuple[float, float, float]  # seconds of the last look, share of all looks together, share of each
+Look = tuple[float, float, float]  # seconds of the last look, share, LLR
 _GRID = 120  # amounts that `enough` tries
 _CHECKED = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -91,8 +91,8 @@ class Tail:
 class AmountCalibration:
     """See the module. `shortest` and `longest` are the seconds, `recordings` the most enrolments it was fitted for.
 
-    `looks` has, for the seconds of the last look at a growing recording and shares of false alarms of all looks
-    together, the share that each look may have; `looks_missed` the same for misses.
+    `looks` has, for the seconds of the last look at a growing recording and shares of strangers, the LLR that so many
+    reach at any of the looks; `looks_missed`, for shares of true speakers, the LLR that so many fall to at any.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
@@ -152,12 +152,16 @@ class AmountCalibration:
         """Share of true speakers that are not accepted where strangers are at the rate `max_fpr`."""
         return self.misses(self.accept(max_fpr, reliability), reliability)
 
-    def per_look(self, max_fpr: float, max_miss: float, last: float) -> tuple[float, float]:
-        """The rates of each look with which all of them, the last at so many seconds, together keep these rates.
+    def stream_lines(self, max_fpr: float, max_miss: float, last: float) -> tuple[float, float]:
+        """LLRs from which, and below which, to decide at any of several looks, the last at so many seconds.
 
-        The same ones without `looks`.
+        All looks together then accept the share `max_fpr` of strangers and reject the share `max_miss` of true
+        speakers, or less: nobody is decided about against the evidence. Without `looks`, Wald's bounds.
         """
-        return _each(self.looks, max_fpr, last), _each(self.looks_missed, max_miss, last)
+        if not (self.looks and self.looks_missed):
+            return float(np.log((1 - max_miss) / max_fpr)), float(np.log(max_miss / (1 - max_fpr)))
+        accept = _bound(self.looks, max_fpr, last, -1)
+        return max(accept, 0.0), min(_bound(self.looks_missed, max_miss, last, 1), 0.0)
 
     def enough(self, holds: Callable[[np.ndarray], np.ndarray]) -> float | None:
         """The fewest seconds, on a grid from `shortest` to `longest`, for which `holds(seconds)`; None for none."""
@@ -192,17 +196,17 @@ class AmountCalibration:
             all(value > 0 for value in positive)
             and all(value >= 0 for value in (*rising, self.target.rise, self.nontarget.rise))
             and all(one._sound() for one in (self.missed, self.accepted))
-            and all(0 < share < 1 for pair in (*self.looks, *self.looks_missed) for share in pair[1:])
+            and all(0 < share < 1 for _, share, _ in (*self.looks, *self.looks_missed))
         )
 
 
-def _each(looks: tuple[Look, ...], rate: float, last: float) -> float:
-    if not looks:
-        return rate
+def _bound(looks: tuple[Look, ...], rate: float, last: float, slope: int) -> float:
+    """Between the fitted rates linear in their logarithm; beyond, an e-th of the rate moves a line by 1, as it does
+    where likelihood ratios are what they say."""
     nearest = min((one[0] for one in looks), key=lambda seconds: abs(seconds - last))
-    together, each = np.log([one[1:] for one in sorted(looks) if one[0] == nearest]).T
-    factor = np.interp(np.log(rate), together, each - together)  # beyond the ends, as at the nearest
-    return float(rate * np.exp(min(factor, 0)))
+    rates, lines = np.array([one[1:] for one in sorted(looks) if one[0] == nearest]).T
+    inside = min(max(rate, rates[0]), rates[-1])
+    return float(np.interp(np.log(inside), np.log(rates), lines) + slope * np.log(rate / inside))
 
 
 def _line(at: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

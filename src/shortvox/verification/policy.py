@@ -144,6 +144,48 @@ class Costs:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Two likelihood ratios, natural logarithms, as a stream has them; what lies between is not decided."""
+
+    accept: float
+    reject: float
+    max_miss: float
+    prior: float = PRIOR
+
+    def decide(
+        self,
+        calibration: AmountCalibration,
+        score: float,
+        enrolled: float,
+        recordings: int,
+        tested: float,
+        comparisons: int = 1,
+    ) -> Decision:
+        reliability = calibration.reliability(enrolled, recordings, tested)
+        llr = float(calibration.llr(score, reliability))
+        needed = self.needed(calibration, enrolled, recordings, comparisons)
+        told: tuple[Outcome, str | None, str | None] = (Outcome.TOO_LITTLE_SPEECH, "undecided", "keep speaking")
+        if llr >= self.accept:
+            told = (Outcome.SAME, None, None)
+        elif llr < self.reject:
+            told = (Outcome.DIFFERENT, None, None)
+        missed = float(calibration.misses(calibration.score(self.accept, reliability), reliability))
+        heard = (enrolled, tested, reliability)
+        return _decision(calibration, score, heard, told, self.prior, (self.accept, self.reject), needed, missed)
+
+    def needed(
+        self, calibration: AmountCalibration, enrolled: float, recordings: int, comparisons: int = 1
+    ) -> float | None:
+        """Seconds after which all but `max_miss` of true speakers are accepted."""
+
+        def holds(seconds: np.ndarray) -> np.ndarray:
+            reliability = calibration.reliability(enrolled, recordings, seconds)
+            return calibration.misses(calibration.score(self.accept, reliability), reliability) <= self.max_miss
+
+        return calibration.enough(holds)
+
+
 def _accept(calibration: AmountCalibration, rate: float, reliability: np.ndarray) -> np.ndarray:
     return np.maximum(calibration.accept(rate, reliability), calibration.score(0.0, reliability))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from shortvox.errors import ConfigError
 from shortvox.verification.decision import Decision, Outcome
-from shortvox.verification.policy import Rates
+from shortvox.verification.policy import Lines, Rates
 from shortvox.verification.speech import Speech, SpeechStream
 from shortvox.verification.voiceprint import Voiceprint
 
@@ -32,9 +32,9 @@ class Stream:
         self.looks = tuple(one for one in LOOKS if verifier.shortest <= one <= give_up_after)
         if not self.looks or give_up_after > LOOKS[-1]:
             raise ConfigError(f"give_up_after {give_up_after:g}: expected {LOOKS[0]:g} to {LOOKS[-1]:g} s of speech")
-        max_fpr, max_miss = verifier.calibration.per_look(rates.max_fpr, rates.max_miss, self.looks[-1])
+        lines = verifier.calibration.stream_lines(rates.max_fpr, rates.max_miss, self.looks[-1])
         self._verifier, self._voiceprint = verifier, voiceprint
-        self._rates, self._each = rates, Rates(max_fpr, max_miss, rates.prior)
+        self._policy = Lines(*lines, rates.max_miss, rates.prior)
         self._speech = SpeechStream(verifier.detector)
         self._net = np.zeros(0, np.float32)
         self._seen = 0
@@ -76,10 +76,7 @@ class Stream:
     def _look(self, samples: int) -> None:
         net = self._net[:samples]
         heard = self._verifier.hear_speech(Speech(net, ((0, len(net)),) if len(net) else ()))
-        each = self._each
-        self.decision = self._verifier.decide(
-            self._voiceprint, heard, max_fpr=each.max_fpr, max_miss=each.max_miss, prior=each.prior
-        )
+        self.decision = self._verifier.decide_by(self._policy, self._voiceprint, heard)
         self.done = self.decision.outcome is not Outcome.TOO_LITTLE_SPEECH
 
     def _give_up(self) -> None:
@@ -90,14 +87,14 @@ class Stream:
 
     def _waiting(self) -> Decision:
         enrolled = self._voiceprint
-        needed = self._each.needed(self._verifier.calibration, enrolled.net_speech, len(enrolled.seconds))
+        needed = self._policy.needed(self._verifier.calibration, enrolled.net_speech, len(enrolled.seconds))
         return Decision(
             Outcome.TOO_LITTLE_SPEECH,
             "listening",
             None,
             *(None, None, None),
-            self._rates.prior,
-            *(None, None),
+            self._policy.prior,
+            *(self._policy.accept, self._policy.reject),
             len(self._net) / 16_000,
             enrolled.net_speech,
             needed,

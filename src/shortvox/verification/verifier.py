@@ -190,6 +190,12 @@ class Verifier:
         to `max_fpr`.
         """
         policy: Policy = Rates(max_fpr, max_miss, prior) if costs is None else replace(costs, prior=prior)
+        return self.decide_by(policy, voiceprint, heard, comparisons)
+
+    def decide_by(
+        self, policy: Policy, voiceprint: Voiceprint, heard: Heard | Refusal, comparisons: int = 1
+    ) -> Decision:
+        """As `decide`, by a policy."""
         enrolled = voiceprint.net_speech
         if isinstance(heard, Refusal):
             return Decision(
