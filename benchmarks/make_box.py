@@ -20,6 +20,7 @@ from shortvox.corpora.corpus import load_corpora
 from shortvox.corpora.speech import SpeechData
 from shortvox.encoders.opening import open_encoder
 from shortvox.errors import ShortvoxError
+from shortvox.evaluation.amounts import calibrate_amounts
 from shortvox.evaluation.calibrate import calibrate
 from shortvox.evaluation.protocols import parse_lengths
 from shortvox.evaluation.settings import TestSettings
@@ -47,7 +48,9 @@ def make(model: Path, name: str, corpora: list[Path], cache: Path | None, into: 
         note("calibrating")
         data = SpeechData.open(load_corpora(corpora), cache)
         settings = TestSettings(lengths=parse_lengths(LENGTHS))
-        write_json(made / CALIBRATION, calibrate(open_encoder(made), data, settings))
+        encoder = open_encoder(made)
+        parts = [SpeechData.open(load_corpora([one]), cache) for one in corpora]
+        write_json(made / CALIBRATION, {**calibrate(encoder, data, settings), **calibrate_amounts(encoder, parts)})
         own, _, exported = (made / "card.md").read_text(encoding="utf-8").partition("\n## Exported\n")
         exported += f"- calibrated on the {len(data.corpus.speakers)} speakers of {data.corpus.name}\n"
         write_text(made / "card.md", f"{(card or own).rstrip()}\n\n## Exported\n{exported}")

@@ -17,6 +17,7 @@ from shortvox.box import GRAPH, NAMES
 from shortvox.cli.main import run
 from shortvox.corpora.corpus import Corpus
 from shortvox.errors import LAB
+from voices import write_pairs
 
 ROOT = Path(__file__).parents[1]
 MOST_BYTES = 20_000_000
@@ -75,19 +76,17 @@ def test_the_wheel_has_every_file_of_the_package(source: Path, wheel: Path) -> N
     assert wheel.stat().st_size < MOST_BYTES
 
 
-def test_a_clean_environment_verifies_two_files_offline(base: Path, corpus: Corpus) -> None:
+def test_a_clean_environment_verifies_two_files_offline(base: Path, tmp_path: Path) -> None:
     """With the models that came in the wheel, where no connection can be made."""
     offline = "import socket\nsocket.socket = socket.create_connection = None\nfrom shortvox.cli import main\nmain()"
-    one, same, other = (corpus.utterances[position].path for position in (0, 1, 6))
+    one, same, other = write_pairs(tmp_path)
     for name in NAMES:
-        said = [
-            json.loads(python(base, "-c", offline, "verify", "--model", name, "--json", one, test))
-            for test in (same, other)
-        ]
-        assert [found["encoder"] for found in said] == [name, name]
-        assert said[0]["score"] > said[1]["score"]
-        assert said[0]["llr"] > said[1]["llr"]
-    assert python(base, "-c", offline, "verify", one, same).startswith("score ")
+        command = [base, "-c", offline, "verify", "--model", name, "--json", one]
+        said = json.loads(python(*command, same))
+        assert (said["encoder"], said["outcome"]) == (name, "SAME") and said["llr"] > said["accept"]
+        ended = subprocess.run([*command, other], capture_output=True, text=True)
+        assert (ended.returncode, json.loads(ended.stdout)["outcome"]) == (3, "DIFFERENT")
+    assert python(base, "-c", offline, "verify", one, same).startswith("SAME\nllr ")
 
 
 def test_a_clean_environment_embeds_as_torch_does(

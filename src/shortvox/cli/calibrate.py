@@ -15,7 +15,7 @@ from shortvox.corpora.speech import SpeechData
 from shortvox.device import chosen_device
 from shortvox.effect import idle, refuse_idle
 from shortvox.encoders.opening import open_encoder
-from shortvox.errors import ConfigError, ScoreError
+from shortvox.errors import ConfigError
 from shortvox.evaluation.amounts import calibrate_amounts
 from shortvox.evaluation.calibrate import calibrate as fit
 from shortvox.evaluation.calibrate import calibration_path, home_of, kept_in
@@ -90,12 +90,7 @@ def _amounts(
     encoder = open_encoder(spec, device)
     if content.get("scoring") or encoder.kept is not None:
         return {}
-    try:
-        parts = [SpeechData.open(load_corpora([one]), audio) for one in corpora]
-        return calibrate_amounts(encoder.embed, parts, encoder.shortest)
-    except ScoreError as error:
-        note(f"{spec}: {error}; `verify` and others that decide will not take it")
-        return {}
+    return calibrate_amounts(encoder, [SpeechData.open(load_corpora([one]), audio) for one in corpora])
 
 
 def _folder(spec: str, listener: Listener, out: Path | None) -> Path:

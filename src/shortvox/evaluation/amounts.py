@@ -16,7 +16,9 @@ import numpy as np
 from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.crop import of_similar_length
 from shortvox.corpora.speech import SpeechData
+from shortvox.encoders.encoder import Encoder
 from shortvox.errors import ScoreError
+from shortvox.progress import note
 from shortvox.scoring.amount import AmountCalibration, Look, Spread, Tail
 from shortvox.scoring.calibration import P_TARGET
 from shortvox.verification.detectors import DETECTOR
@@ -70,20 +72,27 @@ class Trials:
     lengths: tuple[float, float]  # of each enrolled recording and of the test, 0 for whole ones
 
 
-def calibrate_amounts(embed: Embed, corpora: Sequence[SpeechData], shortest: int) -> dict[str, Any]:
+def calibrate_amounts(encoder: Encoder, corpora: Sequence[SpeechData]) -> dict[str, Any]:
     """What `calibration.json` has besides maps for fixed lengths: `amounts`, and the detector they were heard with.
 
-    Of several corpora only speakers of one are strangers to each other: those of two are too easily told apart.
-    `shortest` is in samples. Raises ScoreError as `fit_amounts` does.
+    Of several corpora only speakers of one are strangers to each other: those of two are too easily told apart. Where
+    there is too little speech for it, a line on stderr says so, and nothing is added.
     """
-    heard = [hear(embed, data, shortest) for data in corpora]
-    amounts = fit_amounts([trials for one in heard for trials in make_trials(one)], heard)
+    try:
+        heard = [hear(encoder.embed, data, encoder.shortest) for data in corpora]
+        amounts = fit_amounts([trials for one in heard for trials in make_trials(one)], heard)
+    except ScoreError as error:
+        note(f"{encoder.source}: {error}; `verify` and others that decide will not take this calibration")
+        return {}
     names = [f"{data.corpus.name}: {len(data.corpus.speakers)} speakers" for data in corpora]
     return {"amounts": amounts.to_json(), "amounts_fitted_on": names, "detector": DETECTOR}
 
 
 def hear(embed: Embed, data: SpeechData, shortest: int, *, chunks: bool = False, seed: int = 0) -> HeardCorpus:
-    """Embeddings of crops of the net speech of at most MOST_UTTERANCES utterances of every speaker."""
+    """Embeddings of crops of the net speech of at most MOST_UTTERANCES utterances of every speaker.
+
+    `shortest` is the fewest samples that `embed` takes. Raises ScoreError where no speech is found.
+    """
     rng = np.random.default_rng((seed, 31))
     chosen = [p for at in data.corpus.by_speaker().values() for p in rng.permutation(at)[:MOST_UTTERANCES].tolist()]
     nets = {p: find_speech(data.store.read(p)).net for p in chosen}
@@ -103,6 +112,8 @@ def hear(embed: Embed, data: SpeechData, shortest: int, *, chunks: bool = False,
         for number in range(min(round(LOOKS[-1] / CHUNK), int(len(net) / (CHUNK * SAMPLE_RATE))) if chunks else 0):
             first, last = (round(edge * CHUNK * SAMPLE_RATE) for edge in (number, number + 1))
             pieces["chunk", number * CHUNK, place] = net[first:last]
+    if not pieces:
+        raise ScoreError(f"{data.corpus.name}: no speech of {TESTED[0]:g} s or more was found to calibrate with")
     found = _embedded(embed, pieces, len(chosen))
     utterances = [data.corpus.utterances[p] for p in chosen]
     return HeardCorpus(

@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 
 
 class Outcome(StrEnum):
+    """One speaker, two, or not enough speech to say."""
+
     SAME = "SAME"
     DIFFERENT = "DIFFERENT"
     TOO_LITTLE_SPEECH = "TOO_LITTLE_SPEECH"
