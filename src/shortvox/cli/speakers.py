@@ -79,10 +79,15 @@ def identify(
     recording: Annotated[Path, typer.Argument(help="Recording of whoever speaks.")],
     gallery: At = HERE,
     max_fpr: Annotated[
-        float, typer.Option(help="How often somebody who is in no gallery may be taken for any of its voices.")
+        float,
+        typer.Option(min=0, max=1, help="How often somebody who is in no gallery may be taken for any of its voices."),
     ] = MAX_FPR,
-    max_miss: Annotated[float, typer.Option(help="How often somebody who is in it may be called nobody.")] = MAX_MISS,
-    prior: Annotated[float, typer.Option(help="How probable the nearest voice is before anything is heard.")] = PRIOR,
+    max_miss: Annotated[
+        float, typer.Option(min=0, max=1, help="How often somebody who is in it may be called nobody.")
+    ] = MAX_MISS,
+    prior: Annotated[
+        float, typer.Option(min=0, max=1, help="How probable the nearest voice is before anything is heard.")
+    ] = PRIOR,
     model: Model = "default",
     calibration: Calibration = None,
     device: Device = "cpu",

@@ -25,9 +25,15 @@ def verify(
     calibration: Annotated[
         Path | None, typer.Option(help="File that calibrate wrote; by default the one beside the model.")
     ] = None,
-    max_fpr: Annotated[float, typer.Option(help="Share of strangers that may be taken for the speaker.")] = MAX_FPR,
-    max_miss: Annotated[float, typer.Option(help="Share of true speakers that may be turned away.")] = MAX_MISS,
-    prior: Annotated[float, typer.Option(help="How probable one speaker is before anything is heard.")] = PRIOR,
+    max_fpr: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of strangers that may be taken for the speaker.")
+    ] = MAX_FPR,
+    max_miss: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of true speakers that may be turned away.")
+    ] = MAX_MISS,
+    prior: Annotated[
+        float, typer.Option(min=0, max=1, help="How probable one speaker is before anything is heard.")
+    ] = PRIOR,
     costs: Annotated[
         tuple[float, float] | None,
         typer.Option(
