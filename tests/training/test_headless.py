@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,31 @@ def test_a_head_that_it_has_not_cannot_be_frozen(encoder: Path, data: SpeechData
     settings = source.settings.model_copy(update={"head": ModelSettings().head})
     with pytest.raises(ModelError, match=r"no head to freeze; set transfer\.rows=centroids"):
         transfer(source, settings, data.corpus.speakers, TransferSettings(head="frozen"))
+
+
+@pytest.mark.parametrize(
+    ("how", "remedy"),
+    [
+        ({}, {"rows": "new"}),
+        ({"head": "frozen"}, {"rows": "new", "head": "trained"}),
+        ({"rows": "centroids"}, {"rows": "new", "missing": "centroid"}),
+        ({"rows": "centroids", "head": "frozen"}, {"rows": "new", "missing": "centroid", "head": "trained"}),
+    ],
+)
+def test_another_head_is_refused_with_a_remedy_that_works(
+    data: SpeechData, how: dict[str, Any], remedy: dict[str, Any]
+) -> None:
+    torch.manual_seed(0)
+    source = SpeakerModel.fresh(parse(ModelSettings, MODEL, "here"), ("somebody", "else"))
+    settings = parse(ModelSettings, {**MODEL, "head": {"name": "softmax"}}, "here")
+    names, heard = data.corpus.speakers, utterance_centroids(data)
+    said = ", ".join(f"transfer.{key}={value}" for key, value in remedy.items())
+    with pytest.raises(ModelError, match=re.escape(f"softmax; set {said} for another head, or model.head.name=aam")):
+        transfer(source, settings, names, TransferSettings(**how), heard)
+    student = transfer(source, settings, names, TransferSettings(**{**how, **remedy}), heard)
+    assert student.speakers == names
+    cosines = torch.nn.functional.cosine_similarity(student.head.weight, heard(source, names))
+    assert (cosines.min() > 0.9999) == ("missing" in remedy)
 
 
 @pytest.mark.parametrize("hears", ["crop", "utterance"])

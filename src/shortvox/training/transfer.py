@@ -44,7 +44,13 @@ def transfer(
         source = source.headless()
     has = source.settings.head
     if has is not None and asked is not None and has.name != asked.name:
-        raise ModelError(f"--init: the model's head is {has.name}, the training asks for {asked.name}")
+        changes = ["transfer.rows=new"]
+        changes += ["transfer.missing=centroid"] if how.rows == "centroids" else []
+        changes += ["transfer.head=trained"] if how.head == "frozen" else []
+        raise ModelError(
+            f"--init: the model's head is {has.name}, the training asks for {asked.name}; set {', '.join(changes)} "
+            f"for another head, or model.head.name={has.name}"
+        )
     if has is None and how.head == "frozen" and (how.rows, how.missing) == ("model", "refuse"):
         raise ModelError("--init: the model has no head to freeze; set transfer.rows=centroids")
     known = set(source.speakers)
