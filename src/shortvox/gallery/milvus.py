@@ -226,9 +226,10 @@ class MilvusEngine:
         return [name for digit in "0123456789abcdef" for name in self._names_in(collection, start + digit)]
 
     def _spaces(self) -> list[str]:
-        """The collections of voices."""
+        """The collections of voices, loaded."""
         with self._guard, self._told():
-            return sorted(name for name in self._client.list_collections() if name.startswith(VOICES))
+            found = sorted(name for name in self._client.list_collections() if name.startswith(VOICES))
+            return [name for name in found if self._has(name)]
 
     def _facts(self, keys: list[str]) -> dict[str, dict[str, Any]]:
         return {row["id"]: row["value"] for row in self._by_id(FACTS, keys, ["id", "value"])}
