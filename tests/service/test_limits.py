@@ -41,15 +41,16 @@ def is_closed(connection: socket.socket) -> bool:
 
 def test_two_gigabytes_announced_are_refused_at_once() -> None:
     with serving() as client:
-        for size in ("2147483648", "10485761", "9" * 40):
+        for size in ("2147483648", str(10 * 2**20 + 1), "9" * 40):
             began = time.monotonic()
             with client.raw(f"{HEAD}Content-Length: {size}\r\n\r\n".encode()) as connection:
-                assert status_of(connection) in (400, 413) and is_closed(connection)
+                assert status_of(connection) in (400, 413)
             assert time.monotonic() - began < 2
         assert client.get("/health").status == 200
 
 
-def test_what_arrives_is_counted_whatever_is_announced() -> None:
+def test_what_arrives_is_counted_whatever_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HEAD_WITHIN", 0.4)
     with serving(limits=Limits(upload=100_000)) as client:
         chunk = b"2710\r\n" + bytes(10_000) + b"\r\n"
         with client.raw(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode()) as connection:
@@ -58,6 +59,9 @@ def test_what_arrives_is_counted_whatever_is_announced() -> None:
             time.sleep(0.1)
             connection.sendall(2 * chunk)
             assert status_of(connection) == 413
+            with pytest.raises(ConnectionError):  # what is sent after the answer is let go by, but not forever
+                while True:
+                    connection.sendall(chunk)
         assert client.post("/v1/identify", ("test", bytes(99_000))).status == 404
         assert client.post("/v1/identify", ("test", bytes(100_000))).status == 413
 
@@ -73,7 +77,7 @@ def test_a_body_that_does_not_come_is_not_waited_for_forever() -> None:
 
 
 def test_nobody_holds_a_connection_without_asking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "HEADERS_WITHIN", 0.2)
+    monkeypatch.setattr(server, "HEAD_WITHIN", 0.2)
     with serving() as client:
         for sent in (b"", b"GET /heal"):
             with client.raw(sent) as connection:
@@ -157,7 +161,7 @@ def test_slow_and_broken_clients_do_not_keep_others_waiting() -> None:
 
 def test_half_an_upload_stores_nothing(tmp_path: Path) -> None:
     with serving(tmp_path / "home.db") as client:
-        body = form(("enrolment", wav(1)))
+        body = form(("enrolment", wav(1)), ("enrolment", wav(1, 2.0, 3)))
         head = f"POST /v1/speakers/eve HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n"
         with client.raw(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:-30]):
             wait_until(lambda: client.front.intake._slots.taken == 1)

@@ -118,4 +118,4 @@ class Intake:
 
     def _too_large(self) -> Refused:
         most = self._limits.upload / MEBIBYTE
-        return Refused(413, f"the body is larger than {most:g} MiB", headers={"Connection": "close"})
+        return Refused(413, f"the body is larger than {most:g} MiB")

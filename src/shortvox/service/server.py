@@ -20,7 +20,7 @@ from shortvox.service.app import Front, make_app
 from shortvox.service.conversation import LARGEST_FRAME
 
 GRACE = 15  # seconds for what is in work when the service is to end
-HEADERS_WITHIN = 10.0  # seconds
+HEAD_WITHIN = 10.0  # seconds
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -92,7 +92,11 @@ class _Server(uvicorn.Server):
 
 
 class _PromptH11(H11Protocol):
-    """Closes connections on which no whole request head arrives in time."""
+    """Closes connections on which no whole request head arrives in time.
+
+    Most clients read no answer before they have sent everything, so that what is sent after an answer is let go by, and
+    as long.
+    """
 
     _late: asyncio.TimerHandle | None = None
 
@@ -109,10 +113,11 @@ class _PromptH11(H11Protocol):
         super().connection_lost(exc)
 
     def _expect(self) -> None:
-        if self.conn.their_state is not h11.IDLE or self.transport.get_protocol() is not self:
+        is_answered = self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY
+        if (self.conn.their_state is not h11.IDLE and not is_answered) or self.transport.get_protocol() is not self:
             self._forget()
         elif self._late is None:
-            self._late = self.loop.call_later(HEADERS_WITHIN, self.transport.close)
+            self._late = self.loop.call_later(HEAD_WITHIN, self.transport.close)
 
     def _forget(self) -> None:
         if self._late is not None:
