@@ -61,7 +61,8 @@ class Spread:
 class Tail:
     """The share of a class above a standardised score: `shares` falling, at `points` rising.
 
-    Between and beyond the points the logarithm of the odds is linear, so that shares fall to nothing exponentially.
+    Between the points the logarithm of the odds is linear; beyond them it bends as that of a normal distribution does,
+    from the slope of the outermost piece on.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
@@ -71,11 +72,23 @@ class Tail:
 
     def share(self, standard: Numbers) -> np.ndarray:
         """Share above, in (0, 1), strictly falling."""
-        return _sigmoid(_line(np.asarray(standard, np.float64), np.array(self.points), self._odds))
+        at, points, odds = np.asarray(standard, np.float64), np.array(self.points), self._odds
+        beyond, before = np.maximum(at - points[-1], 0), np.maximum(points[0] - at, 0)
+        found = np.interp(at, points, odds) - self._steep[1] * beyond - beyond**2 / 2
+        return _sigmoid(found + self._steep[0] * before + before**2 / 2)
 
     def point(self, share: Numbers) -> np.ndarray:
         """The inverse of `share`."""
-        return _line(_logit(share), self._odds[::-1], np.array(self.points)[::-1])
+        at, points, odds = _logit(share), np.array(self.points), self._odds
+        beyond, before = np.maximum(odds[-1] - at, 0), np.maximum(at - odds[0], 0)
+        found = np.interp(-at, -odds, points)
+        return found + _bent(beyond, self._steep[1]) - _bent(before, self._steep[0])
+
+    @cached_property
+    def _steep(self) -> tuple[float, float]:
+        """How fast the odds fall in the first and in the last piece."""
+        falls = -np.diff(self._odds) / np.diff(self.points)
+        return float(falls[0]), float(falls[-1])
 
     def _sound(self) -> bool:
         points, shares = np.array(self.points), np.array(self.shares)
@@ -209,10 +222,9 @@ def _bound(looks: tuple[Look, ...], rate: float, last: float, slope: int) -> flo
     return float(np.interp(np.log(inside), np.log(rates), lines) + slope * np.log(rate / inside))
 
 
-def _line(at: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Linear interpolation through (x, y), x rising, that goes on beyond the ends as in the outermost pieces."""
-    piece = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(x) - 2)
-    return y[piece] + (at - x[piece]) * (y[piece + 1] - y[piece]) / (x[piece + 1] - x[piece])
+def _bent(fall: np.ndarray, steep: float) -> np.ndarray:
+    """How far to go where odds fall by steep * way + way² / 2."""
+    return np.sqrt(steep**2 + 2 * fall) - steep
 
 
 def _logit(share: Numbers) -> np.ndarray:
