@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 
 from amounts import simulated
+from shortvox.corpora.corpus import Corpus
+from shortvox.corpora.speech import SpeechData
+from shortvox.corpora.utterance import Utterance
+from shortvox.encoders.encoder import Encoder
 from shortvox.errors import ScoreError
 from shortvox.evaluation.amounts import (
     ENROLLED,
     TESTED,
     HeardCorpus,
+    calibrate_amounts,
     extremes,
     fit_amounts,
     make_trials,
 )
 from shortvox.scoring.amount import AmountCalibration
 from shortvox.verification.stream import LOOKS
+from voices import syllables
 
 WHOLE = 6.0
 
@@ -86,6 +95,34 @@ def test_no_trial_is_of_what_was_enrolled_or_of_one_session() -> None:
     plain, fair = make_trials(one)[0], make_trials(known)[0]
     assert plain.label.sum() == 4 * 8 * 7 and fair.label.sum() == 4 * 8 * 4
     assert plain.score.max() < 0.9999
+
+
+def test_a_corpus_of_speech_calibrates_any_encoder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = spoken(tmp_path, people=5)
+    found = calibrate_amounts(SPECTRUM, [data])
+    amounts = AmountCalibration.from_json(found["amounts"], "here")
+    assert found["detector"] == "silero" and found["amounts_fitted_on"] == ["made: 5 speakers"]
+    assert 0.3 <= amounts.shortest < amounts.longest and amounts.recordings == 2
+    assert calibrate_amounts(SPECTRUM, [data.select(lambda one: one.speaker == "p0")]) == {}
+    assert "here: " in (said := capsys.readouterr().err) and said.count("\n") == 1
+
+
+def spoken(folder: Path, people: int) -> SpeechData:
+    """People with four recordings of two seconds, which a detector hears."""
+    rows = []
+    for number in range(people):
+        for take in range(4):
+            wave = syllables(number, 2.0, np.random.default_rng((take, number)))
+            soundfile.write(folder / f"{number}-{take}.wav", wave, 16_000)
+            rows.append(Utterance(f"{number}-{take}", f"p{number}", folder / f"{number}-{take}.wav"))
+    return SpeechData.open(Corpus("made", folder, tuple(rows)))
+
+
+def spectra(waveforms: list[np.ndarray]) -> np.ndarray:
+    return np.stack([np.log(1e-6 + np.abs(np.fft.rfft(one, 512)))[:64] for one in waveforms])
+
+
+SPECTRUM = Encoder("a", "b", "here", 64, "f", 1600, spectra)
 
 
 def test_too_little_speech_is_refused() -> None:

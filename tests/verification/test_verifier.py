@@ -235,7 +235,8 @@ def test_a_stream_ends_as_it_should() -> None:
     heard = [one.net_speech for one in seen]
     assert heard == sorted(heard)
     looked = {one.net_speech for one in seen if one.llr is not None}
-    assert looked <= set(LOOKS) and last.outcome in Outcome
+    assert looked <= {*LOOKS, 4.0} and last.outcome in Outcome
+    assert VERIFIER.stream(voice, give_up_after=4.0).looks == (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
     assert VERIFIER.stream(voice).push(np.zeros(0, np.float32)).reason == "listening"
 
 

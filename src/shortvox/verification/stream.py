@@ -29,9 +29,9 @@ class Stream:
 
     def __init__(self, verifier: Verifier, voiceprint: Voiceprint, rates: Rates, give_up_after: float) -> None:
         """Raises ConfigError for a `give_up_after` before the first look or beyond the last."""
-        self.looks = tuple(one for one in LOOKS if verifier.shortest <= one <= give_up_after)
-        if not self.looks or give_up_after > LOOKS[-1]:
+        if not max(LOOKS[0], verifier.shortest) <= give_up_after <= LOOKS[-1]:
             raise ConfigError(f"give_up_after {give_up_after:g}: expected {LOOKS[0]:g} to {LOOKS[-1]:g} s of speech")
+        self.looks = (*(one for one in LOOKS if verifier.shortest <= one < give_up_after), give_up_after)
         lines = verifier.calibration.stream_lines(rates.max_fpr, rates.max_miss, self.looks[-1])
         self._verifier, self._voiceprint = verifier, voiceprint
         self._policy = Lines(*lines, rates.max_miss, rates.prior)
