@@ -62,6 +62,15 @@ def test_both_formats_and_python_decide_the_same() -> None:
     assert one["llr"] == pytest.approx(other["llr"], abs=0.05) and one["outcome"] == other["outcome"]
 
 
+@pytest.mark.parametrize("form", ["pcm16", "float32"])
+def test_samples_arrive_as_they_are(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[np.ndarray] = []
+    push = Stream.push
+    monkeypatch.setattr(Stream, "push", lambda self, block: (heard.append(block), push(self, block))[1])
+    speak(Conversation(begin), 1, 0.4, format=form)
+    assert np.concatenate(heard) == pytest.approx(said(1, 0.4, 5), abs=1e-4)
+
+
 def test_who_stops_is_told_what_was_decided() -> None:
     talk = Conversation(begin)
     speak(talk, 1, 0.2)
