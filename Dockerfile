@@ -1,8 +1,8 @@
 # A service on the CPU. Build it in this folder, and run it with nothing writable but where voices are kept:
 #
-#   docker build -t shortvox .
+#   docker build --tag voices .
 #   docker run --read-only --cap-drop ALL --security-opt no-new-privileges --memory 2g \
-#     -e SHORTVOX_API_KEY -v voices:/data -p 127.0.0.1:8017:8017 shortvox
+#     -e SHORTVOX_API_KEY -v voices:/data -p 127.0.0.1:8017:8017 voices
 #
 # It does not start without SHORTVOX_API_KEY, or --api-key-file with a secret that is mounted.
 FROM python:3.11-slim

@@ -98,6 +98,11 @@ class Service:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * resource.getpagesize() / 2**20
 
+    def worked(self) -> float:
+        """Seconds of processor time so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def names(self) -> set[str]:
         return {each["name"] for each in json.loads(self.ask("GET", "/v1/speakers")[1])["speakers"]}
 
@@ -170,8 +175,13 @@ def streamed(service: Service, samples: np.ndarray) -> float:
 
 def saturated(service: Service, ask: Callable[[], int], seconds: float) -> None:
     for clients in (1, 4, 16, 64):
-        found = told(*loaded(clients, seconds, ask), seconds)
-        print(f"{clients} clients: {found}; {service.memory():.0f} MiB", flush=True)
+        before = service.worked()
+        statuses, latencies = loaded(clients, seconds, ask)
+        each = 1000 * (service.worked() - before) / statuses[200]
+        found = (
+            f"{told(statuses, latencies, seconds)}; {each:.0f} ms of processor time each; {service.memory():.0f} MiB"
+        )
+        print(f"{clients} clients: {found}", flush=True)
 
 
 def disturbed(service: Service, ask: Callable[[], int], seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 import time
@@ -141,6 +142,9 @@ def test_while_it_shuts_down_nothing_new_is_begun() -> None:
         answer = client.get("/health")
         assert answer.status == 503 and answer.headers["retry-after"]
         client.front.closing = False
+        ending = server.make_server(client.front, print)
+        ending.handle_exit(signal.SIGTERM, None)
+        assert ending.should_exit and client.front.closing
 
 
 def test_slow_and_broken_clients_do_not_keep_others_waiting() -> None:
