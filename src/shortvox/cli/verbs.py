@@ -16,35 +16,6 @@ from shortvox.printing import show
 
 # verb: where its function (or the app of its own verbs) is, and the first line of that function's docstring.
 VERBS = {
-    "corpus": ("corpus:app", "Import, check, describe and split corpora."),
-    "study": (
-        "study:study",
-        "Run a study: train every system, test it at every length, write a report. The same command continues it.",
-    ),
-    "demo": (
-        "study:demo",
-        "Recorded voices, verified and identified with the model in the box; then a small frozen-head study of them.",
-    ),
-    "train": (
-        "train:train",
-        "Train a model, or continue one: the folder it leaves is what evaluate, embed and --init take.",
-    ),
-    "adapt": (
-        "adapt:adapt",
-        "Adapt a speaker encoder to short speech, or to your own; test before and after, calibrate, export.",
-    ),
-    "evaluate": (
-        "evaluate:evaluate",
-        "EER, minDCF and calibrated costs of models at every length of test speech, with intervals.",
-    ),
-    "calibrate": (
-        "calibrate:calibrate",
-        "Fit and keep maps from scores to log likelihood ratios, for both protocols at every length.",
-    ),
-    "grid": (
-        "grid:grid",
-        "Do decisions keep their error rates? At each length of speech, on speakers they were not calibrated on.",
-    ),
     "verify": (
         "verify:verify",
         "Does who speaks in the others speak in the last recording? SAME, DIFFERENT or TOO_LITTLE_SPEECH, and why.",
@@ -62,16 +33,45 @@ VERBS = {
         "serve:serve",
         "Serve verify, identify and enrolment over HTTP and WebSocket, with a page for the browser.",
     ),
+    "demo": (
+        "study:demo",
+        "Recorded voices, verified and identified with the model in the box; then a small frozen-head study of them.",
+    ),
+    "adapt": (
+        "adapt:adapt",
+        "Adapt a speaker encoder to short speech, or to your own; test before and after, calibrate, export.",
+    ),
+    "calibrate": (
+        "calibrate:calibrate",
+        "Fit and keep maps from scores to log likelihood ratios, for both protocols at every length.",
+    ),
+    "grid": (
+        "grid:grid",
+        "Do decisions keep their error rates? At each length of speech, on speakers they were not calibrated on.",
+    ),
+    "evaluate": (
+        "evaluate:evaluate",
+        "EER, minDCF and calibrated costs of models at every length of test speech, with intervals.",
+    ),
+    "corpus": ("corpus:app", "Import, check, describe and split corpora."),
     "embed": ("embed:embed", "Write the unit-length embedding of every utterance, whole, as .npz, .csv or .parquet."),
+    "train": (
+        "train:train",
+        "Train a model, or continue one: the folder it leaves is what evaluate, embed and --init take.",
+    ),
+    "study": (
+        "study:study",
+        "Run a study: train every system, test it at every length, write a report. The same command continues it.",
+    ),
     "export": (
         "export:export",
         "Write a model as ONNX: waveforms in, embeddings out, front end inside, compared with torch at every length.",
     ),
-    "metrics": ("metrics:metrics", "EER, minDCF, actDCF, Cllr and minCllr of a score file, with 95 % intervals."),
     "import-model": (
         "import_model:import_model",
         "Make a model folder of a published checkpoint: an encoder that evaluate, embed, export and --init take.",
     ),
+    "metrics": ("metrics:metrics", "EER, minDCF, actDCF, Cllr and minCllr of a score file, with 95 % intervals."),
     "models": ("models:models", "List the backbones with their parameters and embedding sizes."),
 }
 
