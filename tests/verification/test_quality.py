@@ -119,6 +119,13 @@ def test_loudness_is_about_the_mean() -> None:
     assert loudest(np.tile([0.1, -0.1], 800)) == pytest.approx(-20)
 
 
+def test_a_moment_too_little_is_not_said_to_be_enough() -> None:
+    """Of rounded figures, too."""
+    speech = Speech(np.zeros(RATE, np.float32), ((0, 4799),))
+    finding = next(one for one in examine(speech, 0.3) if one.fault is Fault.TOO_SHORT)
+    assert finding.text.startswith("0.29 s of speech") and finding.advice == "speak 0.1 s longer"
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     samples=st.integers(0, 3000),

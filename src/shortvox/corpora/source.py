@@ -74,8 +74,8 @@ def open_source(path: Path) -> Iterator[Source]:
 def _refuse_no_file(path: Path) -> None:
     try:
         status = path.stat()
-    except OSError as error:  # also a name that no file can have
-        raise AudioFault(path, "missing", error.strerror or "no such file") from None
+    except (OSError, ValueError) as error:  # also a name that no file can have
+        raise AudioFault(path, "missing", getattr(error, "strerror", None) or str(error)) from None
     if not stat.S_ISREG(status.st_mode):
         raise AudioFault(path, "missing", "is a folder" if stat.S_ISDIR(status.st_mode) else "is not a regular file")
     if status.st_size == 0:
@@ -115,7 +115,7 @@ def _pieces(path: Path, view: View) -> Iterator[np.ndarray]:
             yield piece
 
 
-def _sound_file(shown: ViewFile | str) -> soundfile.SoundFile:
+def _sound_file(shown: ViewFile | str | bytes) -> soundfile.SoundFile:
     with quiet_libraries():
         return soundfile.SoundFile(shown)
 

@@ -6,6 +6,7 @@ The thresholds are set so that next to no clean recording of real speech is refu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -114,8 +115,10 @@ def _short(speech: Speech, shortest: float) -> list[Finding]:
     if speech.seconds >= shortest:
         return []
     heard = len(speech.waveform) / SAMPLE_RATE
-    text = f"{speech.seconds:.2f} s of speech in {heard:.2f} s of recording, {shortest:.2f} s are needed"
-    return [Finding(Fault.TOO_SHORT, text, f"speak {shortest - speech.seconds:.1f} s longer", refuses=True)]
+    found = math.floor(100 * speech.seconds) / 100  # never as much as is needed
+    text = f"{found:.2f} s of speech in {heard:.2f} s of recording, {shortest:.2f} s are needed"
+    more = math.ceil(10 * (shortest - speech.seconds)) / 10
+    return [Finding(Fault.TOO_SHORT, text, f"speak {more:.1f} s longer", refuses=True)]
 
 
 def _clipped(net: np.ndarray) -> list[Finding]:

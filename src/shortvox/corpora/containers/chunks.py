@@ -70,7 +70,10 @@ def aiff(content: Content) -> View:
     described = None
     for chunk in _walk(content, _AIFF):
         if chunk.name == b"COMM":
-            described = _aiff_bytes(content.bytes[chunk.start : chunk.start + 22], content.bytes[8:12])
+            common = content.bytes[chunk.start : chunk.start + 22]
+            if len(common) < 8:  # cut
+                break
+            described = _aiff_bytes(common, content.bytes[8:12])
         if chunk.name == b"SSND":
             _check(content, _AIFF, chunk.start, chunk.size)
             offset = int.from_bytes(content.bytes[chunk.start : chunk.start + 4], "big")

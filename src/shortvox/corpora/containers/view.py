@@ -62,13 +62,13 @@ class View:
     least: int = 0
 
     @contextmanager
-    def shown(self, path: Path) -> Iterator[ViewFile | str]:
-        """What to give to a decoder."""
+    def shown(self, path: Path) -> Iterator[ViewFile | str | bytes]:
+        """What to give to a decoder. A path as bytes where the system has them: not every one of them is text."""
         if self.parts:
             with ViewFile(path, self) as file:
                 yield file
         else:
-            yield str(path)
+            yield os.fsencode(path) if os.name == "posix" else str(path)
 
 
 class ViewFile(io.RawIOBase):
