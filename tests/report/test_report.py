@@ -250,6 +250,16 @@ def scored(text: str, **settings: str) -> dict[str, Any]:
     return {"text": text, "settings": settings, "cohort": None}
 
 
+def test_head_drift_is_spoken_of_where_there_is_any(page: str) -> None:
+    results = sample.small()
+    for system in results["systems"].values():
+        del system["head_drift_degrees"], system["head_drift_seeds"]
+    assert "the head and to the embeddings" in page
+    without = render(results)
+    assert "What happened to the embeddings" in without
+    assert not re.search("head drift|the head", without, re.IGNORECASE)
+
+
 def test_how_scores_were_made_is_told() -> None:
     results = sample.small()
     first, second = results["systems"].values()
