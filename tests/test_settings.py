@@ -37,7 +37,8 @@ def settings_classes(base: type[Settings] = Settings) -> Iterator[type[Settings]
 
 def every_class() -> list[type[Settings]]:
     for module in pkgutil.walk_packages(shortvox.__path__, "shortvox."):
-        if not module.name.endswith("__main__"):
+        # adapters need packages that call shortvox, and that it does not need
+        if not module.name.endswith("__main__") and not module.name.startswith("shortvox.adapters."):
             importlib.import_module(module.name)
     return sorted(set(settings_classes()), key=lambda kind: kind.__name__)
 
