@@ -14,15 +14,8 @@ from shortvox.corpora.speech import SpeechData
 from shortvox.corpora.utterance import Utterance
 from shortvox.encoders.encoder import Encoder
 from shortvox.errors import ScoreError
-from shortvox.evaluation.amounts import (
-    ENROLLED,
-    TESTED,
-    HeardCorpus,
-    calibrate_amounts,
-    extremes,
-    fit_amounts,
-    make_trials,
-)
+from shortvox.evaluation.amounts import calibrate_amounts, extremes, fit_amounts
+from shortvox.evaluation.spoken import ENROLLED, TESTED, HeardCorpus, make_trials
 from shortvox.scoring.amount import AmountCalibration
 from shortvox.verification.stream import LOOKS
 from voices import syllables

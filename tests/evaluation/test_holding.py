@@ -11,8 +11,9 @@ from amounts import simulated
 from evaluation.test_amounts import WHOLE as SECONDS
 from evaluation.test_amounts import heard
 from shortvox.cli.grid import tables
-from shortvox.evaluation.amounts import CHUNK, HeardCorpus, fit_amounts, make_trials
+from shortvox.evaluation.amounts import fit_amounts
 from shortvox.evaluation.holding import Resampled, holding
+from shortvox.evaluation.spoken import CHUNK, HeardCorpus, make_trials
 from shortvox.report.holding import plot
 
 

@@ -12,8 +12,8 @@ from shortvox.cli.options import ENCODERS, AsJson, Corpora, Device, OwnCache, au
 from shortvox.corpora.corpus import load_corpus
 from shortvox.corpora.speech import SpeechData
 from shortvox.environment import environment
-from shortvox.evaluation.amounts import hear
 from shortvox.evaluation.holding import holding
+from shortvox.evaluation.spoken import hear
 from shortvox.files import ensure_writable, write_json, write_text
 from shortvox.printing import show_json, show_table
 from shortvox.progress import note

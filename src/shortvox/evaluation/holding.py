@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from shortvox.evaluation.amounts import CHUNK, TESTED, WHOLE, HeardCorpus, Trials, fair_pairs, make_trials
 from shortvox.evaluation.bootstrap import interval
 from shortvox.evaluation.metrics import act_dcf, cllr, eer, min_cllr, min_dcf
+from shortvox.evaluation.spoken import CHUNK, TESTED, WHOLE, HeardCorpus, Trials, fair_pairs, make_trials
 from shortvox.scoring.amount import AmountCalibration
 from shortvox.scoring.calibration import P_TARGET
 from shortvox.verification.policy import MAX_FPR, MAX_MISS
