@@ -13,7 +13,7 @@ import pytest
 
 import shortvox
 from shortvox.cli.verbs import VERBS
-from shortvox.errors import LAB, ShortvoxError, in_one_line
+from shortvox.errors import LAB, SERVE, ShortvoxError, in_one_line
 from without import without_the_lab
 
 ROOT = Path(__file__).parents[1]
@@ -66,6 +66,12 @@ def test_a_verb_of_the_lab_says_how_to_install_it(verb: str) -> None:
     assert re.fullmatch(
         r"error: this needs the lab \(\w+ is not installed\); pip install 'shortvox\[train\]'\n", ended.stderr
     )
+
+
+def test_the_service_says_how_to_install_it() -> None:
+    ended = without_the_lab("from shortvox.cli import main; main()", "serve", rooms=SERVE)
+    told = r"error: this needs the service \(\w+ is not installed\); pip install 'shortvox\[serve\]'\n"
+    assert ended.returncode == 2 and re.fullmatch(told, ended.stderr)
 
 
 def test_what_else_cannot_be_imported_is_another_matter() -> None:

@@ -63,6 +63,8 @@ LAB = frozenset(
     ("torch", "scipy", "pyarrow", "matplotlib", "jinja2", "safetensors", "pyroomacoustics", "onnx", "onnxscript")
 )
 SERVE = frozenset(("fastapi", "uvicorn", "python_multipart", "websockets"))  # of the extra `serve`
+# The same for what only the service is installed with.
+SERVE = frozenset(("fastapi", "starlette", "uvicorn"))
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # in what torch says
 
 
@@ -87,8 +89,12 @@ def in_one_line(error: BaseException) -> str | None:
         names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
         reason = error.strerror or str(error)
         return f"{' -> '.join(names)}: cannot be used ({reason})" if names else f"the system refuses: {reason}"
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in LAB:
-        return f"this needs the lab ({error.name} is not installed); pip install 'shortvox[train]'"
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or "").partition(".")[0]
+        if package in LAB:
+            return f"this needs the lab ({error.name} is not installed); pip install 'shortvox[train]'"
+        if package in SERVE:
+            return f"this needs the service ({error.name} is not installed); pip install 'shortvox[serve]'"
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in SERVE:
         return f"the service needs {error.name}; pip install 'shortvox[serve]'"
     if isinstance(error, ImportError):
