@@ -270,3 +270,8 @@ def test_a_stream_has_its_lines_from_the_start() -> None:
     assert (stream.decision.accept, stream.decision.reject) == (2.0, -1.0)
     with pytest.raises(ConfigError):
         VERIFIER.stream(ALICE, max_fpr=1.5)
+
+
+def test_a_large_block_is_looked_at_as_small_ones_are() -> None:
+    stream = VERIFIER.stream(ALICE, max_fpr=1e-9, max_miss=1e-9)
+    assert stream.push(said(1, 1.6, 23)).net_speech == 1.5
