@@ -12,7 +12,7 @@ from evaluation.test_amounts import WHOLE as SECONDS
 from evaluation.test_amounts import heard
 from shortvox.cli.grid import tables
 from shortvox.evaluation.amounts import fit_amounts
-from shortvox.evaluation.holding import Resampled, holding
+from shortvox.evaluation.holding import Resampled, _Paths, _way, holding
 from shortvox.evaluation.spoken import CHUNK, HeardCorpus, make_trials
 from shortvox.report.holding import plot
 
@@ -44,7 +44,21 @@ def test_a_trial_counts_as_often_as_both_of_its_speakers() -> None:
     assert found.value == hit[first != second].mean() and found.trials == (first != second).sum()
     same = first == second
     alone = resampled.share(hit[same], first[same], second[same])
-    assert alone.low <= alone.value <= alone.high
+    drawn = [counts[first[same]] @ hit[same] / counts[first[same]].sum() for counts in resampled._counts.T]
+    assert (alone.low, alone.high) == pytest.approx(np.quantile(drawn, (0.025, 0.975)), abs=0.02)
+
+
+def test_what_is_decided_first_stands() -> None:
+    """Trials at two looks: accepted at once, rejected before it would be accepted, never decided; and a stranger."""
+    unused, label = np.zeros((2, 4)), np.array([True, True, True, False])
+    paths = _Paths(label, np.zeros(4, int), np.where(label, 0, 1), (1.0, 2.0), unused, unused, unused, unused)
+    accept = np.array([[True, False, False, False], [True, True, False, False]])
+    reject = np.array([[False, True, False, True], [False, False, False, False]])
+    found = _way(paths, Resampled(2), "made", accept, reject)
+    assert (
+        found["accepted"]["value"] == found["misses"]["value"] == found["undecided"]["target"] == pytest.approx(1 / 3)
+    )
+    assert found["mean_seconds"]["target"] == pytest.approx(4 / 3)
 
 
 def test_lines_hold_and_one_cosine_does_not(result: dict) -> None:
