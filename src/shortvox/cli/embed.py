@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shortvox.cli.options import ENCODERS, AsJson, Device, OwnCache, audio_cache
+from shortvox.cli.options import AsJson, Device, OwnCache, Spec, audio_cache
 from shortvox.corpora.corpus import load_corpora, of_recordings
 from shortvox.corpora.speech import SpeechData
 from shortvox.encoders.crops import embed_whole
@@ -21,7 +21,7 @@ from shortvox.progress import note, progress_bar
 
 
 def embed(
-    model: Annotated[str, typer.Option(metavar="SPEC", help=f"{ENCODERS}.")],
+    model: Spec,
     out: Annotated[Path, typer.Option(help="File to write: .npz, .csv or .parquet.")],
     recordings: Annotated[list[Path] | None, typer.Argument(help="Recordings, instead of corpora.")] = None,
     corpus: Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from shortvox.cli.options import ENCODERS, AsJson, Corpora, Device, OwnCache, audio_cache
+from shortvox.cli.options import AsJson, Corpora, Device, OwnCache, OwnCalibration, Spec, audio_cache
 from shortvox.corpora.corpus import load_corpus
 from shortvox.corpora.speech import SpeechData
 from shortvox.environment import environment
@@ -24,10 +24,8 @@ from shortvox.verification.verifier import Verifier
 def grid(
     corpus: Corpora,
     out: Annotated[Path, typer.Option(help="Folder for results.json and the plots.")],
-    model: Annotated[str, typer.Option(metavar="SPEC", help=f"{ENCODERS}.")] = "default",
-    calibration: Annotated[
-        Path | None, typer.Option(help="File that calibrate wrote; by default the one beside the model.")
-    ] = None,
+    model: Spec = "default",
+    calibration: OwnCalibration = None,
     device: Device = "cpu",
     cache: OwnCache = None,
     as_json: AsJson = False,

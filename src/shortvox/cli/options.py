@@ -19,6 +19,10 @@ Specs = Annotated[
         help=f"{ENCODERS}; may be given several times.",
     ),
 ]
+Spec = Annotated[str, typer.Option("--model", metavar="SPEC", help=f"{ENCODERS}.")]
+OwnCalibration = Annotated[
+    Path | None, typer.Option("--calibration", help="File that calibrate wrote; by default the one beside the model.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout and nothing else there.")]
 Set = Annotated[
     list[str] | None,

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from shortvox.cli.options import AsJson, Device
-from shortvox.cli.speakers import HERE, Calibration, Model
+from shortvox.cli.options import AsJson, Device, OwnCalibration, Spec
+from shortvox.cli.speakers import HERE
 from shortvox.errors import ConfigError
 from shortvox.printing import show, show_json
 
@@ -25,8 +25,8 @@ def serve(
             help="The gallery: a file, milvus:http://HOST:PORT or milvus:PATH.db; 'none' keeps no voices.",
         ),
     ] = HERE,
-    model: Model = "default",
-    calibration: Calibration = None,
+    model: Spec = "default",
+    calibration: OwnCalibration = None,
     device: Device = "cpu",
     api_key_file: Annotated[
         Path | None,

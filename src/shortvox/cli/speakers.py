@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from shortvox.cli.exits import end_with
-from shortvox.cli.options import ENCODERS, AsJson, Device
+from shortvox.cli.options import AsJson, Device, OwnCalibration, Spec
 from shortvox.cli.verify import told
 from shortvox.gallery.gallery import Gallery
 from shortvox.gallery.profile import Identification, Profile
@@ -32,10 +32,6 @@ At = Annotated[
     ),
 ]
 HERE = "voices.db"
-Model = Annotated[str, typer.Option(metavar="SPEC", help=f"{ENCODERS}.")]
-Calibration = Annotated[
-    Path | None, typer.Option(help="File that calibrate wrote; by default the one beside the model.")
-]
 Replace = Annotated[bool, typer.Option("--replace", help="Take the place of voices of the same names.")]
 
 
@@ -49,8 +45,8 @@ def enroll(
         typer.Option("--keep-audio", help="Keep the recordings too, encrypted, so that `rebuild` can hear them again."),
     ] = False,
     replace: Replace = False,
-    model: Model = "default",
-    calibration: Calibration = None,
+    model: Spec = "default",
+    calibration: OwnCalibration = None,
     device: Device = "cpu",
     as_json: AsJson = False,
 ) -> None:
@@ -88,8 +84,8 @@ def identify(
     prior: Annotated[
         float, typer.Option(min=0, max=1, help="How probable the nearest voice is before anything is heard.")
     ] = PRIOR,
-    model: Model = "default",
-    calibration: Calibration = None,
+    model: Spec = "default",
+    calibration: OwnCalibration = None,
     device: Device = "cpu",
     as_json: AsJson = False,
 ) -> None:
@@ -194,8 +190,8 @@ def migrate(
 @app.command()
 def rebuild(
     gallery: Annotated[str, typer.Argument(metavar="ADDRESS", envvar="SHORTVOX_GALLERY", help="As --gallery.")] = HERE,
-    model: Model = "default",
-    calibration: Calibration = None,
+    model: Spec = "default",
+    calibration: OwnCalibration = None,
     device: Device = "cpu",
     as_json: AsJson = False,
 ) -> None:

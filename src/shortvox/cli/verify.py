@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from shortvox.cli.exits import end_with
-from shortvox.cli.options import ENCODERS, AsJson, Device
+from shortvox.cli.options import AsJson, Device, OwnCalibration, Spec
 from shortvox.errors import ConfigError
 from shortvox.printing import show, show_json
 from shortvox.progress import note
@@ -21,10 +21,8 @@ def verify(
     recordings: Annotated[
         list[Path], typer.Argument(help="Recordings of the enrolled speaker, and last the one to verify.")
     ],
-    model: Annotated[str, typer.Option(metavar="SPEC", help=f"{ENCODERS}.")] = "default",
-    calibration: Annotated[
-        Path | None, typer.Option(help="File that calibrate wrote; by default the one beside the model.")
-    ] = None,
+    model: Spec = "default",
+    calibration: OwnCalibration = None,
     max_fpr: Annotated[
         float, typer.Option(min=0, max=1, help="Share of strangers that may be taken for the speaker.")
     ] = MAX_FPR,

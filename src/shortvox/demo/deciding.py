@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
+from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.corpora.corpus import load_corpus
 from shortvox.corpora.speech import SpeechData
 from shortvox.gallery.gallery import Gallery
@@ -72,7 +73,7 @@ def _told(outcome: Outcome, llr: float | None) -> str:
 
 def second_of(take: np.ndarray) -> np.ndarray:
     """The first second of net speech of (samples,), or all where there is less."""
-    return find_speech(take).net[: round(SECONDS * 16_000)]
+    return find_speech(take).net[: round(SECONDS * SAMPLE_RATE)]
 
 
 def decisions_table(shown: tuple[Shown, ...]) -> Table:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.errors import ConfigError
 from shortvox.verification.decision import Decision, Outcome
 from shortvox.verification.policy import Lines, Rates
@@ -64,10 +65,10 @@ class Stream:
 
     def _hear(self, speech: tuple[np.ndarray, ...]) -> None:
         self._net = np.concatenate([self._net, *speech])
-        due = [one for one in self.looks[self._seen :] if one * 16_000 <= len(self._net)]
+        due = [one for one in self.looks[self._seen :] if one * SAMPLE_RATE <= len(self._net)]
         if due:
             self._seen += len(due)
-            self._look(round(due[-1] * 16_000))
+            self._look(round(due[-1] * SAMPLE_RATE))
             if self._seen == len(self.looks):
                 self._give_up()
         elif self.decision.score is None:
@@ -95,7 +96,7 @@ class Stream:
             *(None, None, None),
             self._policy.prior,
             *(self._policy.accept, self._policy.reject),
-            len(self._net) / 16_000,
+            len(self._net) / SAMPLE_RATE,
             enrolled.net_speech,
             needed,
             None,

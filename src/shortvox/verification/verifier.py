@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -82,8 +83,9 @@ class Verifier:
         detector = str(content.get("detector", DETECTOR))
         return cls(encoder, AmountCalibration.from_json(content["amounts"], source), detector, plan)
 
-    @property
+    @cached_property
     def space(self) -> Space:
+        """What its voiceprints are made with; worked out once, for every comparison asks for it."""
         fitted = json.dumps(self.calibration.to_json(), sort_keys=True).encode()
         return Space(self.encoder.fingerprint, self.detector, hashlib.sha256(fitted).hexdigest()[:16])
 
