@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from shortvox.box import NAMES, box_folder
 from shortvox.scoring.amount import AmountCalibration
-from shortvox.verification.policy import Rates
+from shortvox.verification.policy import Comparison, Rates
 
 PAGE = (Path(__file__).parents[2] / "docs/other-languages.md").read_text(encoding="utf-8")
 
@@ -62,7 +62,7 @@ def test_the_program_decides_as_a_verifier(
 ) -> None:
     calibration = AmountCalibration.from_json(fit, "page")
     found = SPACE["decide"](fit, score, enrolled, recordings, tested, max_fpr, max_miss)
-    expected = Rates(max_fpr, max_miss).decide(calibration, score, enrolled, recordings, tested)
+    expected = Rates(max_fpr, max_miss).decide(calibration, score, Comparison(enrolled, recordings, tested))
     for name in ("llr", "accept", "reject"):
         assert found[name] == pytest.approx(getattr(expected, name), abs=1e-9)
     assert expected.llr is not None and expected.accept is not None and expected.reject is not None

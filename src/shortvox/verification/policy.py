@@ -17,23 +17,27 @@ MAX_MISS = 0.1
 PRIOR = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a score rests on: `enrolled` and `tested` seconds of speech, and that it is the highest `among` so many."""
+
+    enrolled: float
+    recordings: int
+    tested: float
+    among: int = 1
+
+    def reliability(self, calibration: AmountCalibration, tested: np.ndarray | None = None) -> np.ndarray:
+        """Of this comparison, or with other amounts `tested`."""
+        return calibration.reliability(self.enrolled, self.recordings, self.tested if tested is None else tested)
+
+
 class Policy(Protocol):
     @property
     def prior(self) -> float: ...
 
-    def decide(
-        self,
-        calibration: AmountCalibration,
-        score: float,
-        enrolled: float,
-        recordings: int,
-        tested: float,
-        comparisons: int = 1,
-    ) -> Decision: ...
+    def decide(self, calibration: AmountCalibration, score: float, comparison: Comparison) -> Decision: ...
 
-    def needed(
-        self, calibration: AmountCalibration, enrolled: float, recordings: int, comparisons: int = 1
-    ) -> float | None: ...
+    def needed(self, calibration: AmountCalibration, comparison: Comparison) -> float | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,31 +55,23 @@ class Rates:
     def __post_init__(self) -> None:
         _refuse_no_probability(max_fpr=self.max_fpr, max_miss=self.max_miss, prior=self.prior)
 
-    def decide(
-        self,
-        calibration: AmountCalibration,
-        score: float,
-        enrolled: float,
-        recordings: int,
-        tested: float,
-        comparisons: int = 1,
-    ) -> Decision:
-        rate = shared_rate(self.max_fpr, comparisons)
-        reliability = calibration.reliability(enrolled, recordings, tested)
+    def decide(self, calibration: AmountCalibration, score: float, comparison: Comparison) -> Decision:
+        rate = shared_rate(self.max_fpr, comparison.among)
+        reliability = comparison.reliability(calibration)
         accept = float(_accept(calibration, rate, reliability))
         reject = min(float(calibration.reject(self.max_miss, reliability)), accept)
-        needed = self.needed(calibration, enrolled, recordings, comparisons)
+        needed = self.needed(calibration, comparison)
         if score >= accept:
             outcome, reason, advice = Outcome.SAME, None, None
         elif score < reject:
             outcome, reason, advice = Outcome.DIFFERENT, None, None
         else:
             outcome, reason = Outcome.TOO_LITTLE_SPEECH, "undecided"
-            advice = _more_speech(needed, tested)
+            advice = _more_speech(needed, comparison.tested)
         return _decision(
             calibration,
             score,
-            (enrolled, tested, reliability),
+            comparison,
             (outcome, reason, advice),
             self.prior,
             (float(calibration.llr(accept, reliability)), float(calibration.llr(reject, reliability))),
@@ -83,14 +79,12 @@ class Rates:
             float(calibration.misses(accept, reliability)),
         )
 
-    def needed(
-        self, calibration: AmountCalibration, enrolled: float, recordings: int, comparisons: int = 1
-    ) -> float | None:
+    def needed(self, calibration: AmountCalibration, comparison: Comparison) -> float | None:
         """Seconds of a test for which one line keeps both rates; None where no length is enough."""
-        rate = shared_rate(self.max_fpr, comparisons)
+        rate = shared_rate(self.max_fpr, comparison.among)
 
         def holds(seconds: np.ndarray) -> np.ndarray:
-            reliability = calibration.reliability(enrolled, recordings, seconds)
+            reliability = comparison.reliability(calibration, seconds)
             return _accept(calibration, rate, reliability) <= calibration.reject(self.max_miss, reliability)
 
         return calibration.enough(holds)
@@ -114,22 +108,14 @@ class Costs:
         """The natural-log LLR from which SAME costs less."""
         return math.log(self.false_alarm) - math.log(self.miss) + math.log1p(-self.prior) - math.log(self.prior)
 
-    def decide(
-        self,
-        calibration: AmountCalibration,
-        score: float,
-        enrolled: float,
-        recordings: int,
-        tested: float,
-        comparisons: int = 1,
-    ) -> Decision:
-        reliability = calibration.reliability(enrolled, recordings, tested)
-        line = self.line + math.log(comparisons)  # strangers come as often as there are others to be taken for
+    def decide(self, calibration: AmountCalibration, score: float, comparison: Comparison) -> Decision:
+        reliability = comparison.reliability(calibration)
+        line = self.line + math.log(comparison.among)  # strangers come as often as there are others to be taken for
         same = float(calibration.llr(score, reliability)) >= line
         return _decision(
             calibration,
             score,
-            (enrolled, tested, reliability),
+            comparison,
             (Outcome.SAME if same else Outcome.DIFFERENT, None, None),
             self.prior,
             (line, line),
@@ -137,9 +123,7 @@ class Costs:
             float(calibration.misses(calibration.score(line, reliability), reliability)),
         )
 
-    def needed(
-        self, calibration: AmountCalibration, enrolled: float, recordings: int, comparisons: int = 1
-    ) -> float | None:
+    def needed(self, calibration: AmountCalibration, comparison: Comparison) -> float | None:
         """None: costs name no rate that could be kept or not."""
         return None
 
@@ -153,34 +137,23 @@ class Lines:
     max_miss: float
     prior: float = PRIOR
 
-    def decide(
-        self,
-        calibration: AmountCalibration,
-        score: float,
-        enrolled: float,
-        recordings: int,
-        tested: float,
-        comparisons: int = 1,
-    ) -> Decision:
-        reliability = calibration.reliability(enrolled, recordings, tested)
+    def decide(self, calibration: AmountCalibration, score: float, comparison: Comparison) -> Decision:
+        reliability = comparison.reliability(calibration)
         llr = float(calibration.llr(score, reliability))
-        needed = self.needed(calibration, enrolled, recordings, comparisons)
+        needed = self.needed(calibration, comparison)
         told: tuple[Outcome, str | None, str | None] = (Outcome.TOO_LITTLE_SPEECH, "undecided", "keep speaking")
         if llr >= self.accept:
             told = (Outcome.SAME, None, None)
         elif llr < self.reject:
             told = (Outcome.DIFFERENT, None, None)
         missed = float(calibration.misses(calibration.score(self.accept, reliability), reliability))
-        heard = (enrolled, tested, reliability)
-        return _decision(calibration, score, heard, told, self.prior, (self.accept, self.reject), needed, missed)
+        return _decision(calibration, score, comparison, told, self.prior, (self.accept, self.reject), needed, missed)
 
-    def needed(
-        self, calibration: AmountCalibration, enrolled: float, recordings: int, comparisons: int = 1
-    ) -> float | None:
+    def needed(self, calibration: AmountCalibration, comparison: Comparison) -> float | None:
         """Seconds after which all but `max_miss` of true speakers are accepted."""
 
         def holds(seconds: np.ndarray) -> np.ndarray:
-            reliability = calibration.reliability(enrolled, recordings, seconds)
+            reliability = comparison.reliability(calibration, seconds)
             return calibration.misses(calibration.score(self.accept, reliability), reliability) <= self.max_miss
 
         return calibration.enough(holds)
@@ -203,17 +176,25 @@ def probability_of(llr: float, prior: float) -> float:
 def _decision(
     calibration: AmountCalibration,
     score: float,
-    heard: tuple[float, float, np.ndarray],
+    comparison: Comparison,
     told: tuple[Outcome, str | None, str | None],
     prior: float,
     lines: tuple[float, float],
     needed: float | None,
     expected_error: float,
 ) -> Decision:
-    enrolled, tested, reliability = heard
-    llr = float(calibration.llr(score, reliability))
+    llr = float(calibration.llr(score, comparison.reliability(calibration)))
     return Decision(
-        *told, llr, probability_of(llr, prior), score, prior, *lines, tested, enrolled, needed, expected_error
+        *told,
+        llr,
+        probability_of(llr, prior),
+        score,
+        prior,
+        *lines,
+        comparison.tested,
+        comparison.enrolled,
+        needed,
+        expected_error,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from shortvox.corpora.audio import SAMPLE_RATE
 from shortvox.errors import ConfigError
 from shortvox.verification.decision import Decision, Outcome
-from shortvox.verification.policy import Lines, Rates
+from shortvox.verification.policy import Comparison, Lines, Rates
 from shortvox.verification.speech import Speech, SpeechStream
 from shortvox.verification.voiceprint import Voiceprint
 
@@ -88,7 +88,7 @@ class Stream:
 
     def _waiting(self) -> Decision:
         enrolled = self._voiceprint
-        needed = self._policy.needed(self._verifier.calibration, enrolled.net_speech, len(enrolled.seconds))
+        comparison = Comparison(enrolled.net_speech, len(enrolled.seconds), len(self._net) / SAMPLE_RATE)
         return Decision(
             Outcome.TOO_LITTLE_SPEECH,
             "listening",
@@ -96,8 +96,8 @@ class Stream:
             *(None, None, None),
             self._policy.prior,
             *(self._policy.accept, self._policy.reject),
-            len(self._net) / SAMPLE_RATE,
-            enrolled.net_speech,
-            needed,
+            comparison.tested,
+            comparison.enrolled,
+            self._policy.needed(self._verifier.calibration, comparison),
             None,
         )

@@ -27,7 +27,7 @@ from shortvox.scoring.calibrationfile import read_calibration
 from shortvox.verification.decision import Decision, Outcome, Refusal
 from shortvox.verification.detectors import DETECTOR
 from shortvox.verification.enrolment import PLAN, Plan, plan_for
-from shortvox.verification.policy import MAX_FPR, MAX_MISS, PRIOR, Costs, Policy, Rates
+from shortvox.verification.policy import MAX_FPR, MAX_MISS, PRIOR, Comparison, Costs, Policy, Rates
 from shortvox.verification.quality import examine
 from shortvox.verification.recording import Recording, named, read_recording
 from shortvox.verification.space import Space
@@ -198,7 +198,7 @@ class Verifier:
         self, policy: Policy, voiceprint: Voiceprint, heard: Heard | Refusal, comparisons: int = 1
     ) -> Decision:
         """As `decide`, by a policy."""
-        enrolled = voiceprint.net_speech
+        comparison = Comparison(voiceprint.net_speech, len(voiceprint.seconds), heard.net_speech, comparisons)
         if isinstance(heard, Refusal):
             return Decision(
                 Outcome.TOO_LITTLE_SPEECH,
@@ -207,15 +207,13 @@ class Verifier:
                 *(None, None, None),
                 policy.prior,
                 *(None, None),
-                heard.net_speech,
-                enrolled,
-                policy.needed(self.calibration, enrolled, len(voiceprint.seconds), comparisons),
+                comparison.tested,
+                comparison.enrolled,
+                policy.needed(self.calibration, comparison),
                 None,
             )
         score = float(voiceprint.centre.astype(np.float64) @ heard.embedding.astype(np.float64))
-        decision = policy.decide(
-            self.calibration, score, enrolled, len(voiceprint.seconds), heard.net_speech, comparisons
-        )
+        decision = policy.decide(self.calibration, score, comparison)
         repeated = (voiceprint.embeddings @ heard.embedding > REPEATED).any()
         warnings = (*heard.warnings, *(["this very recording has enrolled the voice"] if repeated else []))
         return replace(decision, warnings=warnings)
