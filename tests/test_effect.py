@@ -45,6 +45,10 @@ TRAIN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "teachers.t.temperature": ({"teachers.t": {"temperature": 2, "posterior": 0}}, {"teachers.t.posterior": 1}),
     "teachers.t.projection": ({"teachers.t": {"projection": True, "embedding": 0}}, {"teachers.t.embedding": 1}),
+    "teachers.t.uncertainty": (
+        {"teachers.t": {"uncertainty": True, "embedding": 0, "contrast": 1}},
+        {"teachers.t.embedding": 1},
+    ),
     "teachers.t.contrast_scale": (
         {"teachers.t": {"contrast_scale": 5, "contrast": 0}},
         {"teachers.t.contrast": 1},

@@ -60,6 +60,6 @@ def test_every_system_takes_a_step(
     train(study.training(system, 0), data, tmp_path, init=start, cache=heard)
     ((step, loss),) = json.loads((tmp_path / "training.json").read_text())["loss"]
     assert step == 1
-    assert 0 < loss < 400
+    assert -100 < loss < 400  # a likelihood's may be below 0
     new = {path.name for path in heard.iterdir()} - kept
     assert len(new) <= (not kept)

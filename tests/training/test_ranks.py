@@ -61,7 +61,7 @@ JOBS = {
         "segments": {"length": "20f", "pick": "one", "loss": {"crop": 1.0}},
         "teachers": {
             "long": {"model": "TEACHER", "teaches": ["crop", "segments"], "temperature": 2.0},
-            "short": {"model": "TEACHER", "hears": "segments", "posterior": 0.0, "projection": True},
+            "short": {"model": "TEACHER", "hears": "segments", "posterior": 0, "projection": True, "uncertainty": True},
         },
     },
     # Crops of which a VAD leaves unlike lengths, on each rank others.

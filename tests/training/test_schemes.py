@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import scipy.stats
 import torch
 import trainings
 from safetensors.torch import load_file
@@ -25,6 +27,7 @@ from shortvox.training.centroids import EmaRows, EpochRows, utterance_centroids
 from shortvox.training.distributed import Placement
 from shortvox.training.learner import Learner
 from shortvox.training.settings import TrainSettings
+from shortvox.training.teachers import Uncertainty
 from voices import Broken
 
 CPU = Placement(torch.device("cpu"))
@@ -257,13 +260,15 @@ def test_prefixes_of_the_embedding_must_do_alone(data: SpeechData, teacher: Path
         "prefixes": [12, 50],
         "teachers": {
             "same": {"teaches": ["crop"], "posterior": 0, "embedding": 2, "contrast": 1, "contrast_scale": 9},
-            "mapped": {"teaches": ["crop"], "posterior": 0, "embedding": 3, "projection": True},
+            "mapped": {"teaches": ["crop"], "posterior": 0, "embedding": 3, "projection": True, "uncertainty": True},
         },
     }
     model = load_model(teacher)
     learner, batch = step(data, values, teachers={"same": model, "mapped": model})
     learner.eval()
+    unsure = learner.extras["uncertainty-mapped"]
     with torch.no_grad():
+        torch.nn.init.normal_(unsure.weight, std=0.1)
         mine = learner.embed(batch, torch.Generator().manual_seed(0))["crop"]
         target = model.backbone(*model.frontend(batch.waveforms))
         total = 0.0
@@ -280,8 +285,68 @@ def test_prefixes_of_the_embedding_must_do_alone(data: SpeechData, teacher: Path
             total += float(
                 functional.cross_entropy((9 * cosines).masked_fill(alike, -torch.inf), torch.arange(len(view)))
             )
-            total += float(3 * (1 - functional.cosine_similarity(mapped, target).mean()))
+            expected = 0.05 + 1.95 * torch.sigmoid(view @ unsure.weight[0, :width] + unsure.bias)
+            distances = 1 - functional.cosine_similarity(mapped, target)
+            total += float(3 * (distances / expected + expected.log()).mean())
     assert loss_of(learner, batch) == pytest.approx(total / 3, rel=1e-4)
+
+
+def test_doubtful_segments_are_pulled_less(data: SpeechData, teacher: Path) -> None:
+    """Of each segment its own doubt: the likelihood of its distance by scipy; it starts as 0.4 for all of them."""
+    values = {
+        "crop": "40f",
+        "segments": SEGMENTS,
+        "teachers": {"t": {"hears": "segments", "posterior": 0, "embedding": 2, "uncertainty": True}},
+    }
+    model = load_model(teacher)
+    learner, batch = step(data, values, teachers={"t": model})
+    learner.eval()
+    unsure = learner.extras["uncertainty-t"]
+    for wide in (False, True):
+        with torch.no_grad():
+            if wide:
+                torch.nn.init.normal_(unsure.weight, std=0.3)
+            mine = learner.embed(batch, torch.Generator().manual_seed(0))["segments"]
+            target = model.backbone(*model.frontend(batch.segments.flatten(0, 1))).unflatten(0, mine.shape[:2])
+            plain = torch.stack([learner.head(piece, batch.labels) for piece in mine.unbind(1)]).mean()
+            own = learner.head(mine.mean(dim=1), batch.labels)
+            distances = (1 - functional.cosine_similarity(mine, target, dim=-1)).numpy()
+            expected = unsure(mine).numpy()
+        assert expected.shape == mine.shape[:2]
+        assert (expected.std() > 0.02) if wide else np.allclose(expected, 0.4)
+        likelihood = scipy.stats.expon.logpdf(distances, scale=expected)
+        assert loss_of(learner, batch) == pytest.approx(float(plain + own) - 2 * likelihood.mean(), rel=1e-4)
+
+
+def test_a_training_without_uncertainty_is_what_it_was() -> None:
+    """Models from before there was one keep the identity of their training."""
+
+    def identity(teacher: dict[str, Any]) -> dict[str, Any]:
+        return parse(TrainSettings, {"teachers": {"t": {"teaches": ["crop"], **teacher}}}, "test").essential()[
+            "teachers"
+        ]
+
+    assert "uncertainty" not in identity({})["t"]
+    assert identity({"uncertainty": True}) == {"t": {**identity({})["t"], "uncertainty": True}}
+
+
+def test_how_far_off_to_expect_a_crop_is_learnt_and_bounded() -> None:
+    """It finds the distances that follow from an embedding; no embedding makes it nothing, or more than there is."""
+    torch.manual_seed(0)
+    unsure = Uncertainty(8)
+    embeddings = torch.randn(4000, 8)
+    means = (0.2 + 0.15 * embeddings[:, 0]).clamp(0.1, 0.6)
+    distances = torch.distributions.Exponential(1 / means).sample()
+    optimiser = torch.optim.Adam(unsure.parameters(), lr=0.02)
+    for _ in range(300):
+        optimiser.zero_grad()
+        expected = unsure(embeddings)
+        (distances / expected + expected.log()).mean().backward()
+        optimiser.step()
+    with torch.no_grad():
+        assert torch.corrcoef(torch.stack([unsure(embeddings), means]))[0, 1] > 0.9
+        extreme = unsure(1e6 * torch.eye(8).repeat(2, 1) * torch.tensor([1.0] * 8 + [-1.0] * 8)[:, None])
+    assert extreme.min() == pytest.approx(0.05) and extreme.max() == pytest.approx(2.0)
 
 
 def test_dual_teachers(data: SpeechData, teacher: Path) -> None:
@@ -360,7 +425,7 @@ def test_a_segment_drawn_longer_than_the_crop_is_the_crop(data: SpeechData) -> N
 
 
 def test_every_scheme_resumes_bit_for_bit(data: SpeechData, teacher: Path, tmp_path: Path) -> None:
-    """Second head, projection, random segments, averages: all of it is in the checkpoint."""
+    """Second head, projection, uncertainty, random segments, averages: all of it is in the checkpoint."""
     values = {
         **RICH,
         "crop": "50f",
@@ -371,7 +436,14 @@ def test_every_scheme_resumes_bit_for_bit(data: SpeechData, teacher: Path, tmp_p
             "augment": "segment",
             "loss": {"cosine": 0.5, "kl": 0.5, "crop": 0.5},
         },
-        "teachers": {"long": {"model": str(teacher), "projection": True, "teaches": ["crop", "segments", "aggregate"]}},
+        "teachers": {
+            "long": {
+                "model": str(teacher),
+                "projection": True,
+                "uncertainty": True,
+                "teaches": ["crop", "segments", "aggregate"],
+            }
+        },
     }
     trainings.run(values, data, tmp_path / "whole")
 

@@ -101,9 +101,11 @@ class TeacherSettings(Settings):
     contrast: Weight = Field(0.0, description="weight of finding the own target among those of the step's others")
     contrast_scale: float = Field(20.0, gt=0, le=1000, description="what the cosines are multiplied by there")
     projection: bool = Field(False, description="learn a map to the teacher's space; always so where dimensions differ")
+    uncertainty: bool = Field(False, description="learn how far off to expect a crop; doubtful ones are pulled less")
     needs_of_keys: ClassVar[Mapping[str, Need]] = {
         "temperature": Need("posterior above 0", lambda own: own.posterior > 0),
         "projection": Need("embedding or contrast above 0", lambda own: own.pulls),
+        "uncertainty": Need("embedding above 0", lambda own: own.embedding > 0),
         "contrast_scale": Need("contrast above 0", lambda own: own.contrast > 0),
         "target": Need("hears=utterance", lambda own: own.hears == "utterance"),
         "centred": Need("hears=utterance", lambda own: own.hears == "utterance"),

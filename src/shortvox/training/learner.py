@@ -25,7 +25,7 @@ class Learner(nn.Module):
     """A batch to its loss, as one module, so that distributed training wraps it whole.
 
     `extras` are what learns beside the model and is not kept with it: a second head for segments, projections to
-    teachers' spaces.
+    teachers' spaces, and how far off there to expect a crop.
     """
 
     def __init__(
@@ -50,7 +50,10 @@ class Learner(nn.Module):
             for name, teacher in (teachers or {}).items()
         }
         self.teachers = nn.ModuleDict(self.told)
-        self.extras.update({f"projection-{name}": teacher.project for name, teacher in self.told.items()})
+        for name, teacher in self.told.items():
+            self.extras[f"projection-{name}"] = teacher.project
+            if teacher.uncertainty is not None:
+                self.extras[f"uncertainty-{name}"] = teacher.uncertainty
         self.terms = make_terms(settings, self._heads(), self.told)
         self.to(place.device)
 

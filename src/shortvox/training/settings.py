@@ -35,7 +35,8 @@ _NEW_DEFAULTS = (
     ("augment", "most", 1),
     ("optimiser", "layer_decay", 1.0),
 )
-_NEWER = ("target", "centred", "contrast", "contrast_scale")  # of teachers: models were trained without them
+# Of teachers: models were trained without them.
+_NEWER = ("target", "centred", "contrast", "contrast_scale", "uncertainty")
 
 
 def epoch_steps(epochs: float, utterances: int, crops: int) -> int:

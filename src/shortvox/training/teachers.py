@@ -5,6 +5,7 @@ One that hears whole utterances has heard them all, clean, before the first step
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, Self
 
 import torch
@@ -37,11 +38,31 @@ class Projection(nn.Linear):
         return functional.linear(embeddings, self.weight[:, : embeddings.shape[-1]])
 
 
+class Uncertainty(nn.Linear):
+    """How far from its target a crop is expected to lie, as 1 - cos, by its raw embedding (..., dim) -> (...).
+
+    One number, linear before it is squashed into FLOOR to 2, the range of 1 - cos: no pull becomes infinite. It starts
+    as START for every crop; of an embedding's first numbers it is told by the first of its weights.
+    """
+
+    FLOOR, START, MOST = 0.05, 0.4, 2.0
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__(inputs, 1)
+        nn.init.zeros_(self.weight)
+        nn.init.constant_(self.bias, math.log((self.START - self.FLOOR) / (self.MOST - self.START)))
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        logits = functional.linear(embeddings, self.weight[:, : embeddings.shape[-1]], self.bias)
+        return self.FLOOR + (self.MOST - self.FLOOR) * logits.squeeze(-1).sigmoid()
+
+
 class Teacher(nn.Module):
     """Always in evaluation mode and without gradient, whatever `train()` is called on the module around it.
 
     Any backbone, width, dimension and front end will do. Speakers are matched by name: posteriors are compared over
-    those that both heads have a row for. The projection to the teacher's space is the student's to learn.
+    those that both heads have a row for. The projection to the teacher's space, and how far off to expect a crop there,
+    are the student's to learn.
     """
 
     targets: Tensor | None
@@ -77,6 +98,7 @@ class Teacher(nn.Module):
         self.project: nn.Module = nn.Identity()
         if settings.pulls and (settings.projection or differ):
             self.project = Projection(student.backbone.dim, model.backbone.dim)
+        self.uncertainty = Uncertainty(student.backbone.dim) if settings.uncertainty else None
         self.train(False)
 
     @property

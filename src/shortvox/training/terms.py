@@ -103,11 +103,19 @@ class _Scorer:
         return self._over_segments(_divergence(target, self._logits("segments", heard)).mean(dim=0))
 
     def embedding(self, name: str, teacher: Teacher, branch: Branch) -> Callable[[Heard], Tensor]:
-        """1 - cos of the student's embedding, projected where there is a projection, and the teacher's."""
+        """1 - cos of the student's embedding, projected where there is a projection, and the teacher's.
+
+        With an uncertainty, minus the log likelihood of that distance under an exponential distribution of the mean
+        that was expected (Kendall and Gal, 2017, with their Gaussian replaced).
+        """
 
         def loss(heard: Heard) -> Tensor:
-            mine, target = _beside(teacher.project(heard.embeddings[branch]), heard.answers[name].embeddings)
-            return self._over_segments(_cosine_distance(mine, target).mean(dim=0))
+            raw = heard.embeddings[branch]
+            losses = _cosine_distance(*_beside(teacher.project(raw), heard.answers[name].embeddings))
+            if teacher.uncertainty is not None:
+                expected = teacher.uncertainty(raw)
+                losses = losses / expected + expected.log()
+            return self._over_segments(losses.mean(dim=0))
 
         return loss
 
