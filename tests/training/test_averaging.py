@@ -100,6 +100,8 @@ def test_a_frozen_norm_keeps_its_statistics(data: SpeechData, tmp_path: Path) ->
     ("steps", "average", "taken"),
     [
         (14, 0.9, [14, 9, 4]),
+        (20, 0.3, [20, 15]),
+        (7, 0.86, [7, 2]),
         (1000, 0.006, [1000, 995]),
         (1000, 0.01, [1000, 995]),
         (1000, 0.011, [1000, 995, 990]),

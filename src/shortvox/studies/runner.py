@@ -19,7 +19,7 @@ from rich.progress import Progress
 
 from shortvox.config import write_yaml
 from shortvox.corpora.speech import SpeechData
-from shortvox.errors import ShortvoxError
+from shortvox.errors import ConfigError, ShortvoxError
 from shortvox.evaluation.evaluate import on_its_own
 from shortvox.evaluation.listener import Listener, as_asked, open_listener
 from shortvox.files import ensure_writable, write_json, write_text
@@ -31,6 +31,7 @@ from shortvox.studies.data import DataSource
 from shortvox.studies.results import study_results
 from shortvox.studies.step import PATIENCE, Step, is_done, run_step, step_key
 from shortvox.studies.study import Study
+from shortvox.training.averaging import averaged_steps
 from shortvox.training.branches import TeacherSettings
 from shortvox.training.distributed import chosen_device
 from shortvox.training.interrupt import Interruptible
@@ -133,7 +134,7 @@ def open_encoders(study: Study) -> dict[str, Listener]:
 
 
 def plan(study: Study, run: StudyRun, corpus: str) -> list[Step]:
-    """All steps of all seeds, seed by seed, each after those it needs."""
+    """All steps of all seeds, seed by seed, each after those it needs; raises ConfigError for too few."""
     steps: list[Step] = []
     given = study.given()
     needed = {name for system in study.order() for name in study.settings.systems[system].needs}
@@ -145,6 +146,10 @@ def plan(study: Study, run: StudyRun, corpus: str) -> list[Step]:
         for name in study.order():
             own = study.settings.systems[name]
             settings = study.training(name, seed, folders)
+            try:
+                averaged_steps(settings)  # the number of steps may follow from the corpus
+            except ConfigError as error:
+                raise ConfigError(f"study {study.name}: systems.{name}: train.{error}") from None
             settings = settings.model_copy(update={"threads": settings.threads or share})
             key = step_key(
                 settings,

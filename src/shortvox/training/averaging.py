@@ -6,6 +6,7 @@ the weights gives. So they are estimated again, as torch.optim.swa_utils.update_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -29,9 +30,11 @@ def averaged_steps(settings: TrainSettings) -> range:
     """
     taken = range(settings.steps, settings.steps - round(settings.average * settings.steps), -EVERY)
     if settings.average and len(taken) < 2:
+        enough = (EVERY + 1) / settings.steps  # the share whose steps hold two that are taken
+        more = f"raise average to {math.ceil(100 * enough) / 100:g}, " if enough < 1 else ""
         raise ConfigError(
             f"average: the weights of {len(taken)} step(s) lie in the last {settings.average:g} of {settings.steps} "
-            f"(every {EVERY}th is taken), and a mean needs two; raise average or steps, or set average=0"
+            f"(every {EVERY}th is taken), and a mean needs two; {more}take more steps, or set average=0"
         )
     return taken
 
