@@ -29,13 +29,15 @@ QUICK = (
     "test.crop_seeds=1",
 )
 
+CARD = "# strong\n\n- backbone ecapa-64\n- began as: noise\n"
+
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An encoder of ours, whose head knows other people."""
     folder = tmp_path_factory.mktemp("start") / "strong"
     torch.manual_seed(0)
-    save_model(folder, SpeakerModel.fresh(ModelSettings(backbone="ecapa-64"), ("somebody", "else")), card="")
+    save_model(folder, SpeakerModel.fresh(ModelSettings(backbone="ecapa-64"), ("somebody", "else")), card=CARD)
     return folder
 
 
@@ -65,9 +67,14 @@ def test_a_model_its_graphs_and_a_report_are_left(out: Path, start: Path) -> Non
     assert open_encoder(out / "graphs").dim == model.backbone.dim
     assert (out / "graphs" / "model.fp16.onnx").exists()
     results = json.loads((out / "results.json").read_text())
+    card = (out / "model" / "card.md").read_text()
+    assert "- adapted from: strong (began as: noise)\n" in card
+    assert card in (out / "graphs" / "card.md").read_text()
     assert {change.length for change in changes_of(results)} == {"full", "1"}
     assert {change.protocol for change in changes_of(results)} == {"full-short", "short-short"}
     for change in changes_of(results):
+        eer = f"{100 * change.before:.1f} | {100 * change.after:.1f}"
+        assert f"| {change.protocol} | {change.length} | {eer} | " in card
         figures = results["protocols"][change.protocol]["systems"]
         assert change.before == figures["before"]["lengths"][change.length]["eer"]
         assert change.after == figures["adapted"]["lengths"][change.length]["eer"]
@@ -98,9 +105,20 @@ def test_a_model_that_got_worse_is_not_exported(
     assert run(command(start, voices, folder)) == 2
     told = capsys.readouterr().err
     assert "a higher EER than before: 20.0 instead of 10.0 % (full-short, 1)" in told
+    assert "2 test speakers are too few to be sure" in told
     assert not (folder / "model").exists()
     assert not (folder / "graphs").exists()
     assert (folder / "report.html").exists()
+
+
+def test_too_few_steps_for_a_mean_of_weights_are_told_before_any_training(
+    start: Path, voices: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*command(start, voices, tmp_path), "--set", "S=20", "--set", "train.average=0.1"]) == 2
+    told = capsys.readouterr().err
+    assert "study adapt: systems.adapted: train.average: the weights of 1 step(s) lie in the last 0.1 of 20 " in told
+    assert "raise average to 0.3, take more steps, or set average=0" in told
+    assert not (tmp_path / "systems").exists()
 
 
 def test_nobody_needs_to_know_who_speaks_and_a_graph_is_a_start(
@@ -113,7 +131,7 @@ def test_nobody_needs_to_know_who_speaks_and_a_graph_is_a_start(
     start = exported / "model.int8-storage.onnx"
     assert run(command(start, voices, tmp_path / "out", "--unlabelled")) == 2
     assert "name labelled speech with --test-corpus" in capsys.readouterr().err
-    monkeypatch.setattr(adapting, "export_model", lambda *folders, half: None)
+    monkeypatch.setattr(adapting, "export_model", lambda *folders, **options: None)
     others = make_voices(tmp_path / "others", speakers=3, each=2, first=20)
     test = ["--unlabelled", "--test-corpus", str(others.root), "--even-if-worse"]
     assert run(command(start, voices, tmp_path / "out", *test)) == 0
