@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from amounts import AMOUNTS
 from shortvox.cli.main import run
 from shortvox.corpora.corpus import Corpus
+from shortvox.corpora.speech import SpeechData
+from shortvox.encoders.encoder import Encoder
 from shortvox.encoders.opening import open_encoder
 from shortvox.models.folder import load_model, read_settings, save_model
 from shortvox.models.settings import ModelSettings
 from shortvox.models.speaker_model import SpeakerModel
+from shortvox.scoring.amount import AmountCalibration
 from shortvox.studies import adapting
-from shortvox.studies.adapting import Change, adapt_study, changes_of, preset_for
+from shortvox.studies.adapting import Change, adapt_study, changes_of, preset_for, share_to_test, what_got_worse
 from shortvox.studies.catalogue import load_study
 from voices import make_voices
 
@@ -27,6 +33,7 @@ QUICK = (
     "test.draws=100",
     "test.lengths=[full,1]",
     "test.crop_seeds=1",
+    "test_speakers=0.2",
 )
 
 CARD = "# strong\n\n- backbone ecapa-64\n- began as: noise\n"
@@ -104,11 +111,61 @@ def test_a_model_that_got_worse_is_not_exported(
     folder = tmp_path / "worse"
     assert run(command(start, voices, folder)) == 2
     told = capsys.readouterr().err
-    assert "a higher EER than before: 20.0 instead of 10.0 % (full-short, 1)" in told
-    assert "2 test speakers are too few to be sure" in told
+    assert "a higher EER than before: 12.5 instead of 10.0 % on the mean, of 2 test speakers, too few to be " in told
     assert not (folder / "model").exists()
     assert not (folder / "graphs").exists()
     assert (folder / "report.html").exists()
+
+
+def test_a_length_decides_where_enough_are_tested_and_the_mean_where_few_are() -> None:
+    rose = Change("full-short", "1", 0.10, 0.11, (0.005, 0.02))
+    fell = Change("full-short", "full", 0.10, 0.05, (-0.1, 0.0))
+    unsure = Change("short-short", "1", 0.10, 0.14, (-0.01, 0.06))
+    assert what_got_worse((rose, fell, unsure), 20) == "11.0 instead of 10.0 % (full-short, 1)"
+    assert what_got_worse((fell, unsure), 20) is None
+    assert what_got_worse((rose, fell, unsure), 19) is None
+    assert (
+        what_got_worse((rose, unsure), 19)
+        == "12.5 instead of 10.0 % on the mean, of 19 test speakers, too few to be sure"
+    )
+
+
+def test_a_fifth_is_tested_and_more_of_few() -> None:
+    assert [round(speakers * share_to_test(speakers)) for speakers in (4, 12, 40, 60, 100, 500)] == [
+        2,
+        6,
+        20,
+        20,
+        20,
+        100,
+    ]
+
+
+def test_decisions_are_calibrated_on_who_was_held_out_and_only_once(
+    out: Path, start: Path, voices: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On validation and test speakers, who are apart, and in the model folder and the graphs alike."""
+    assert "amounts" not in json.loads((out / "graphs" / "calibration.json").read_text())  # too few
+    asked: list[list[set[str]]] = []
+
+    def calibrate(encoder: Encoder, parts: list[SpeechData]) -> dict[str, Any]:
+        asked.append([set(part.corpus.speakers) for part in parts])
+        return {"amounts": AMOUNTS.to_json()}
+
+    monkeypatch.setattr(adapting, "FEWEST_SPEAKERS", 4)
+    monkeypatch.setattr(adapting, "calibrate_amounts", calibrate)
+    copied = tmp_path / "out"
+    shutil.copytree(out, copied)
+    for _ in range(2):
+        assert run(command(start, voices, copied, "--even-if-worse")) == 0
+        for folder in ("model", "graphs"):
+            found = json.loads((copied / folder / "calibration.json").read_text())
+            assert AmountCalibration.from_json(found["amounts"], folder) == AMOUNTS
+            assert found["protocols"]
+    ((watched, tested),) = asked
+    assert not watched & tested
+    learnt = set((copied / "model" / "speakers.txt").read_text().splitlines())
+    assert not learnt & (watched | tested)
 
 
 def test_too_few_steps_for_a_mean_of_weights_are_told_before_any_training(
@@ -131,13 +188,19 @@ def test_nobody_needs_to_know_who_speaks_and_a_graph_is_a_start(
     start = exported / "model.int8-storage.onnx"
     assert run(command(start, voices, tmp_path / "out", "--unlabelled")) == 2
     assert "name labelled speech with --test-corpus" in capsys.readouterr().err
-    monkeypatch.setattr(adapting, "export_model", lambda *folders, **options: None)
+
+    def export(model: Path, graphs: Path, **options: object) -> None:
+        shutil.copytree(exported, graphs, ignore=shutil.ignore_patterns("calibration.json"))
+
+    monkeypatch.setattr(adapting, "export_model", export)
     others = make_voices(tmp_path / "others", speakers=3, each=2, first=20)
     test = ["--unlabelled", "--test-corpus", str(others.root), "--even-if-worse"]
     assert run(command(start, voices, tmp_path / "out", *test)) == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["corpus"]["train"]["speakers"] == len(voices) == results["corpus"]["train"]["utterances"]
     assert results["corpus"]["test"]["speakers"] == 3
+    calibration = json.loads((tmp_path / "out" / "model" / "calibration.json").read_text())
+    assert calibration["fitted_on"] == "others: 3 speakers"  # nobody watched
 
 
 def test_the_size_follows_the_speakers_to_train_on(start: Path, tmp_path: Path) -> None:

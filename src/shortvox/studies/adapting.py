@@ -6,24 +6,32 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from shortvox.box import model_path
 from shortvox.corpora.corpus import load_corpora
+from shortvox.encoders.opening import open_encoder
 from shortvox.errors import ModelError
+from shortvox.evaluation.amounts import calibrate_amounts
 from shortvox.evaluation.bootstrap import FEWEST_SPEAKERS
+from shortvox.evaluation.calibrate import calibrate
+from shortvox.evaluation.settings import TestSettings
 from shortvox.export.folder import REPORT, export_model
 from shortvox.files import write_bytes, write_json, write_text
 from shortvox.models.folder import FILES, load_model
 from shortvox.progress import note
+from shortvox.scoring.calibrationfile import CALIBRATION, read_calibration
 from shortvox.studies.catalogue import load_study
+from shortvox.studies.data import StudyData
 from shortvox.studies.runner import StudyRun, plan, run_study
 from shortvox.studies.study import Study
 
 PRESETS = ((60, "few"), (600, "some"))  # training speakers at most, and the preset for so many
 MOST = "many"
+MOST_TESTED = 0.5  # share of the speakers, of few of them
 BEFORE, AFTER = "before", "adapted"
-CARD = "card.md"
+CARD, CONFIG = "card.md", "config.yaml"
 ORIGINS = ("- began as:", "- adapted from:")  # lines of a card that say where the weights come from
 
 
@@ -72,47 +80,88 @@ def adapt_study(
     out to watch.
     """
     corpus = load_corpora(corpora)
-    given: dict[str, Any] = {f"systems.{BEFORE}.encoder": start}
+    speakers = len(corpus.speakers) if labelled else len(corpus)
+    given: dict[str, Any] = {f"systems.{BEFORE}.encoder": start, "test_speakers": share_to_test(speakers)}
     if not labelled:
         given |= {"train.validation.speakers": 0, "train.validation.every": 0}
     changes = {**given, **changes}
     kept = 1.0 if tested_elsewhere else 1 - load_study("adapt", preset=MOST, changes=changes).settings.test_speakers
-    speakers = len(corpus.speakers) if labelled else len(corpus)
     return load_study("adapt", preset=preset_for(round(kept * speakers)), changes=changes)
+
+
+def share_to_test(speakers: int) -> float:
+    """A fifth of so many speakers; of few, as many as it takes to tell a difference, up to half."""
+    return max(0.2, min(MOST_TESTED, FEWEST_SPEAKERS / max(speakers, 1)))
 
 
 def adapt(study: Study, run: StudyRun, *, even_if_worse: bool = False) -> Adapted:
     """Train, test before and after, and leave `model/` and `graphs/` in the folder of `run`; goes on where it stopped.
 
-    Raises ModelError, and leaves neither, where the model got worse at a length beyond what the choice of test speakers
-    explains, unless `even_if_worse`; and ShortvoxError as `run_study` does.
+    Raises ModelError, and leaves neither, where the model got worse (`what_got_worse`), unless `even_if_worse`; and
+    ShortvoxError as `run_study` does.
     """
     results = run_study(study, run)
     changes = changes_of(results)
     tested = min(figures["trials"]["speakers"] for figures in by_protocol(results).values())
-    worse = [change for change in changes if change.worse]
+    model, graphs = run.out / "model", run.out / "graphs"
+    worse = what_got_worse(changes, tested)
     if worse and not even_if_worse:
-        told = "; ".join(
-            f"{100 * one.after:.1f} instead of {100 * one.before:.1f} % ({one.protocol}, {one.length})" for one in worse
-        )
-        unsure = f"; {tested} test speakers are too few to be sure, so test on more" if tested < FEWEST_SPEAKERS else ""
+        there = f"; {model} is of an earlier run" if model.exists() else ""
         raise ModelError(
-            f"{run.out}: the adapted model has a higher EER than before: {told}; nothing is exported{unsure}. Give it "
+            f"{run.out}: the adapted model has a higher EER than before: {worse}; nothing is exported{there}. Give it "
             "more speakers, or --set S=… (fewer steps) or train.optimiser.lr=… (lower), or add --even-if-worse"
         )
     data = run.source.open()
     steps = plan(study.on(len(data.train.corpus)), run, data.train.corpus.fingerprint())
     trained = next(step.folder for step in steps if step.system == AFTER)
-    model, graphs = run.out / "model", run.out / "graphs"
-    for name in (*(name for name in FILES if name != "config.yaml"), "training.json", "calibration.json"):
+    (model / CONFIG).unlink(missing_ok=True)  # first and last: a folder without it is no model
+    for name in (*(name for name in FILES if name != CONFIG), "training.json", CALIBRATION):
         if (trained / name).exists():
             write_bytes(model / name, (trained / name).read_bytes())
     write_text(model / CARD, (trained / CARD).read_text(encoding="utf-8") + _of_its_origin(study, changes, tested))
-    write_bytes(model / "config.yaml", (trained / "config.yaml").read_bytes())  # last: the folder is whole now
     write_json(model / "adapted.json", {"changes": [vars(change) for change in changes], "command": run.command})
+    write_bytes(model / CONFIG, (trained / CONFIG).read_bytes())
     if not _is_exported(model, graphs):
         export_model(model, graphs, half=True, on_step=lambda step: note(f"exporting: {step}"))
+    _calibrate_by_amount(model, graphs, data)
     return Adapted(results, changes, model, graphs)
+
+
+def what_got_worse(changes: Sequence[Change], speakers: int) -> str | None:
+    """In words, what is worse beyond what the choice of test speakers explains; None where nothing is.
+
+    Of so few speakers that no interval can be trusted, all lengths of both protocols together have their say.
+    """
+    if speakers >= FEWEST_SPEAKERS:
+        worse = [change for change in changes if change.worse]
+        return "; ".join(f"{_told(one.before, one.after)} ({one.protocol}, {one.length})" for one in worse) or None
+    before, after = (fmean(getattr(change, side) for change in changes) for side in ("before", "after"))
+    if after <= before:
+        return None
+    return f"{_told(before, after)} on the mean, of {speakers} test speakers, too few to be sure"
+
+
+def _told(before: float, after: float) -> str:
+    return f"{100 * after:.1f} instead of {100 * before:.1f} %"
+
+
+def _calibrate_by_amount(model: Path, graphs: Path, data: StudyData) -> None:
+    """Let `model` and `graphs` have what decisions need, of the people whom no training heard; keeps what is there."""
+    path = graphs / CALIBRATION
+    encoder = open_encoder(graphs)
+    parts = [part for part in (data.validation, data.test) if part is not None]
+    speakers = sum(len(part.corpus.speakers) for part in parts)
+    content = read_calibration(path) or calibrate(encoder, data.test, TestSettings())
+    if "amounts" not in content and speakers >= FEWEST_SPEAKERS:
+        note(f"calibrating by amount of speech on {speakers} speakers")
+        content |= calibrate_amounts(encoder, parts)
+    elif "amounts" not in content:
+        note(
+            f"{speakers} speakers were held out, too few to calibrate decisions on; before verify, enroll or identify, "
+            f"run shortvox calibrate --model {graphs} with {FEWEST_SPEAKERS} others or more"
+        )
+    for folder in (graphs, model):
+        write_json(folder / CALIBRATION, content)
 
 
 def _of_its_origin(study: Study, changes: Sequence[Change], speakers: int) -> str:
