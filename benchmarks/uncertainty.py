@@ -254,6 +254,8 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, default=6, help="of a test speaker at most")
     parser.add_argument("--cache", type=Path)
     asked = parser.parse_args()
+    if asked.utterances < 4:
+        parser.error("--utterances: expected 4 or more, three to enrol and one to test")
     compare(*heard_corpora(asked))
 
 

@@ -23,6 +23,7 @@ from shortvox.corpora.utterance import Utterance
 from shortvox.environment import in_words
 from shortvox.errors import ConfigError, CorpusError, in_one_line
 from shortvox.files import write_text
+from shortvox.models.folder import load_model
 from shortvox.textfiles import read_text
 
 SHORT = ("0.3", "0.5", "1")  # lengths that the weak points are told of
@@ -94,15 +95,17 @@ def _trainings(folders: Sequence[Path], mean: Path | None) -> Iterator[str]:
     yield "## How it was trained"
     rows = []
     teachers: dict[str, str] = {}
+    names = {load_model(folder).fingerprint(with_head=True): folder.name for folder in folders}
     for folder in folders:
-        settings = read_yaml(folder / "training.yaml")["settings"]
+        training = read_yaml(folder / "training.yaml")
+        settings, init = training["settings"], names.get(training["identity"]["init"])
         history = json.loads(read_text(folder / "training.json", ConfigError, "a training's history"))
         for name, teacher in settings["teachers"].items():
             told = f"hears {teacher['hears']}, target: {teacher.get('target', 'utterance')}"
             teachers[f"{name}: {first_line(Path(teacher['model']) / 'card.md')}"] = told
         rows.append(
             (
-                folder.name,
+                folder.name if init is None else f"{folder.name}, from {init}",
                 f"{history['step']} x {settings['batch']}",
                 settings["crop"],
                 str(settings["seed"]),

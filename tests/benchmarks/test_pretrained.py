@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +24,9 @@ from shortvox.corpora.corpus import load_corpus, write_manifest
 from shortvox.encoders.encoder import probe
 from shortvox.encoders.opening import open_encoder
 from shortvox.errors import CorpusError, EncoderError
+from shortvox.models.folder import load_model, save_model
+from shortvox.models.settings import ModelSettings
+from shortvox.models.speaker_model import SpeakerModel
 from voices import make_voices
 
 PLAN = (
@@ -154,9 +158,17 @@ def test_languages_are_of_speakers_whom_no_training_heard(tmp_path: Path) -> Non
 
 
 def test_a_card_has_every_figure_from_files(
-    compare: Command, corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    compare: Command,
+    corpora: Path,
+    model_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     compare(tmp_path / "out")
+    shutil.copytree(model_folder, tmp_path / "a")
+    save_model(tmp_path / "b", SpeakerModel.fresh(ModelSettings(), ("one", "two")), card="# b\n")
+    start = load_model(model_folder).fingerprint(with_head=True)
     results = json.loads((tmp_path / "out/pretrained.json").read_text())
     for folder, files in {
         "origin": {"card.md": "# CAM++ of somewhere, Apache-2.0\n\nmore\n"},
@@ -164,15 +176,19 @@ def test_a_card_has_every_figure_from_files(
             "export.json": '{"backbone": "campplus-192", "parameters": 6848544, "dim": 192, "fingerprint": "f00",'
             ' "graphs": {"model.onnx": {"bytes": 14680736, "precision": "fp16-storage"}}}'
         },
-        "a": {
-            "training.yaml": "settings:\n  {batch: 32, crop: 0.3-1.8s, seed: 7,\n"
-            f"   teachers: {{long: {{model: {tmp_path}/origin, hears: utterance}}}}}}\n",
-            "training.json": '{"step": 3000, "seconds_heard": 7200, "wall_seconds": 4006, "environment":'
-            ' {"cpu": "EPYC", "instruction_set": "AVX512", "threads": 1, "gpu": null, "torch": "2.13.0",'
-            ' "shortvox": "0.1.0"}}',
+        **{
+            training: {
+                "training.yaml": "settings:\n  {batch: 32, crop: 0.3-1.8s, seed: 7,\n"
+                f"   teachers: {{long: {{model: {tmp_path}/origin, hears: utterance}}}}}}\n"
+                f"identity: {{init: {init}}}\n",
+                "training.json": '{"step": 3000, "seconds_heard": 7200, "wall_seconds": 4006, "environment":'
+                ' {"cpu": "EPYC", "instruction_set": "AVX512", "threads": 1, "gpu": null, "torch": "2.13.0",'
+                ' "shortvox": "0.1.0"}}',
+            }
+            for training, init in (("a", "null"), ("b", start))
         },
     }.items():
-        (tmp_path / folder).mkdir()
+        (tmp_path / folder).mkdir(exist_ok=True)
         for file, text in files.items():
             (tmp_path / folder / file).write_text(text)
     (tmp_path / "README.md").write_text(
@@ -202,13 +218,15 @@ def test_a_card_has_every_figure_from_files(
     ):
         assert told in text, told
     assert "One training." in text
-    monkeypatch.setattr(sys, "argv", [*sys.argv, "--training", "a"])
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--training", "b"])
     with pytest.raises(SystemExit, match="2"):
         card.main()
     assert "2 are given; name with --mean" in capsys.readouterr().err
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--mean", "origin"])
     card.main()
-    assert "CAM++ of somewhere, Apache-2.0.\n" in (tmp_path / "card.md").read_text()
+    text = (tmp_path / "card.md").read_text()
+    assert "CAM++ of somewhere, Apache-2.0.\n" in text
+    assert "| b, from a | 3000 x 32 |" in text
     (tmp_path / "README.md").write_text("| `noise` | – | – | hiss | MIT |\n")
     with pytest.raises(SystemExit, match="2"):
         card.main()
