@@ -91,7 +91,7 @@ def told(decision: Decision) -> list[str]:
         f"{decision.score:.3f}"
     )
     if decision.expected_error is not None:
-        lines.append(f"at so much   {decision.expected_error:.1%} of true speakers are not accepted")
+        lines.append(f"expected     {decision.expected_error:.1%} of true speakers are not accepted with so much speech")
     return lines
 
 
