@@ -91,7 +91,8 @@ def told(decision: Decision) -> list[str]:
         f"{decision.score:.3f}"
     )
     if decision.expected_error is not None:
-        lines.append(f"expected     {decision.expected_error:.1%} of true speakers are not accepted with so much speech")
+        missed = f"{decision.expected_error:.1%}"
+        lines.append(f"expected     {missed} of true speakers are not accepted with so much speech")
     return lines
 
 
