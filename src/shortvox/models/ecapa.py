@@ -139,6 +139,12 @@ def ecapa_256() -> Ecapa:
     return Ecapa(channels=256)
 
 
+@backbone("ecapa-tiny")
+def ecapa_tiny() -> Ecapa:
+    """ECAPA-TDNN, 256 channels, a third fewer in the aggregation: 1.6 M parameters, below 2 MB in 8 bits."""
+    return Ecapa(channels=256, aggregation=512)
+
+
 @backbone("ecapa-128")
 def ecapa_128() -> Ecapa:
     """ECAPA-TDNN, 128 channels, for CPU work: attention and aggregation narrowed with it."""
