@@ -50,6 +50,14 @@ def test_time_left_is_told(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> 
     assert capsys.readouterr().err.splitlines()[-1].startswith("Training: 3 of 300, about ")
 
 
+@pytest.mark.usefixtures("at_once")
+def test_what_comes_after_the_last_step_is_told(capsys: Capture) -> None:
+    with progress_bar() as bar:
+        task = bar.add_task("Training", total=3, note="loss 4.00")
+        bar.update(task, completed=3, note="centring")
+    assert capsys.readouterr().err.splitlines()[-1] == "finishing, centring"
+
+
 def test_a_log_is_not_flooded(capsys: Capture) -> None:
     work(progress_bar())
     assert capsys.readouterr().err == ""

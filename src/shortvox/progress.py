@@ -60,7 +60,8 @@ class Bars(Progress):
     def _log(self) -> None:
         if self._logs and time.monotonic() - self._logged >= LOG_SECONDS:
             self._logged = time.monotonic()
-            note("; ".join(_in_words(task) for task in self.tasks if not task.finished) or "finishing")
+            going = [_in_words(task) for task in self.tasks if not task.finished]
+            note("; ".join(going) or ", ".join(["finishing", *filter(None, (t.fields["note"] for t in self.tasks))]))
 
 
 def _printable_note(fields: dict[str, Any]) -> dict[str, Any]:

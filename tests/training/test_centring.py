@@ -104,7 +104,10 @@ def test_a_training_ends_centred(start: Path, data: SpeechData, tmp_path: Path) 
     trainings.run(plain, data, tmp_path / "plain", init=start)
     model = load_model(tmp_path / "plain")
     centre_embeddings(model, data)
-    trainings.run({**plain, "transfer": {"statistics": "model", "centre": "corpus"}}, data, tmp_path / "c", init=start)
+    told: list[str] = []
+    centred = {**plain, "transfer": {"statistics": "model", "centre": "corpus"}}
+    trainings.run(centred, data, tmp_path / "c", init=start, on_step=lambda done, steps, status: told.append(status))
+    assert told[-1] == "centring: hears the corpus once more"
     np.testing.assert_allclose(raw(load_model(tmp_path / "c"), data), raw(model, data), rtol=1e-5, atol=1e-5)
 
 

@@ -40,5 +40,7 @@ def train_and_calibrate(
     model = train(settings, train_data, out, init=init, resume=resume, validate=validator, on_step=on_step, cache=cache)
     if validation is None or not leads():
         return model
+    if on_step is not None:
+        on_step(settings.steps, settings.steps, "calibrating on the validation speakers")
     write_json(out / "calibration.json", calibrate(model, validation, test or TestSettings(), cache=cache))
     return load_model(out).to(chosen_device(settings.device))

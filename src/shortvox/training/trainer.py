@@ -178,6 +178,8 @@ def _run(
         blend(model.backbone, start, settings.transfer.blend)
     if settings.transfer.centre != "none":
         domains = domains_of(data.corpus, settings) if settings.transfer.centre == "domain" else ()
+        if on_step is not None and place.leads:
+            on_step(settings.steps, settings.steps, "centring: hears the corpus once more")
         centre_embeddings(model, data, domains)
     done.wall_seconds += time.monotonic() - clock
     model.eval()
