@@ -148,13 +148,12 @@ def _told(before: float, after: float) -> str:
 def _calibrate_by_amount(model: Path, graphs: Path, data: StudyData) -> None:
     """Let `model` and `graphs` have what decisions need, of the people whom no training heard; keeps what is there."""
     path = graphs / CALIBRATION
-    encoder = open_encoder(graphs)
     parts = [part for part in (data.validation, data.test) if part is not None]
     speakers = sum(len(part.corpus.speakers) for part in parts)
-    content = read_calibration(path) or calibrate(encoder, data.test, TestSettings())
+    content = read_calibration(path) or calibrate(open_encoder(graphs), data.test, TestSettings())
     if "amounts" not in content and speakers >= FEWEST_SPEAKERS:
         note(f"calibrating by amount of speech on {speakers} speakers")
-        content |= calibrate_amounts(encoder, parts)
+        content |= calibrate_amounts(open_encoder(graphs), parts)
     elif "amounts" not in content:
         note(
             f"{speakers} speakers were held out, too few to calibrate decisions on; before verify, enroll or identify, "

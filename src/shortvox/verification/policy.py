@@ -69,9 +69,9 @@ class Rates:
             outcome, reason = Outcome.TOO_LITTLE_SPEECH, "undecided"
             advice = _more_speech(needed, comparison.tested)
         return _decision(
-            calibration,
-            score,
             comparison,
+            score,
+            float(calibration.llr(score, reliability)),
             (outcome, reason, advice),
             self.prior,
             (float(calibration.llr(accept, reliability)), float(calibration.llr(reject, reliability))),
@@ -111,12 +111,12 @@ class Costs:
     def decide(self, calibration: AmountCalibration, score: float, comparison: Comparison) -> Decision:
         reliability = comparison.reliability(calibration)
         line = self.line + math.log(comparison.among)  # strangers come as often as there are others to be taken for
-        same = float(calibration.llr(score, reliability)) >= line
+        llr = float(calibration.llr(score, reliability))
         return _decision(
-            calibration,
-            score,
             comparison,
-            (Outcome.SAME if same else Outcome.DIFFERENT, None, None),
+            score,
+            llr,
+            (Outcome.SAME if llr >= line else Outcome.DIFFERENT, None, None),
             self.prior,
             (line, line),
             None,
@@ -147,7 +147,7 @@ class Lines:
         elif llr < self.reject:
             told = (Outcome.DIFFERENT, None, None)
         missed = float(calibration.misses(calibration.score(self.accept, reliability), reliability))
-        return _decision(calibration, score, comparison, told, self.prior, (self.accept, self.reject), needed, missed)
+        return _decision(comparison, score, llr, told, self.prior, (self.accept, self.reject), needed, missed)
 
     def needed(self, calibration: AmountCalibration, comparison: Comparison) -> float | None:
         """Seconds after which all but `max_miss` of true speakers are accepted."""
@@ -174,16 +174,15 @@ def probability_of(llr: float, prior: float) -> float:
 
 
 def _decision(
-    calibration: AmountCalibration,
-    score: float,
     comparison: Comparison,
+    score: float,
+    llr: float,
     told: tuple[Outcome, str | None, str | None],
     prior: float,
     lines: tuple[float, float],
     needed: float | None,
     expected_error: float,
 ) -> Decision:
-    llr = float(calibration.llr(score, comparison.reliability(calibration)))
     return Decision(
         *told,
         llr,
