@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from shortvox import __version__
 
+Environment = dict[str, str | int | None]
 
-def environment() -> dict[str, Any]:
+
+def environment() -> Environment:
     """CPU model, instruction set that torch uses, thread count, GPU or None, versions; JSON-safe."""
     import torch  # slow to import, and not every caller has needed it yet
 
@@ -26,11 +29,16 @@ def environment() -> dict[str, Any]:
     }
 
 
-def in_words(record: dict[str, Any]) -> str:
-    """One line of what `environment` gave."""
+def in_words(record: Mapping[str, Any]) -> str:
+    """Part of a line: what `environment` gave."""
     threads = f"{record['threads']} thread{'s' if record['threads'] != 1 else ''}"
     parts = [f"{record['cpu']} ({record['instruction_set']})", threads, *filter(None, [record["gpu"]])]
     return ", ".join([*parts, f"torch {record['torch']}", f"shortvox {record['shortvox']}"])
+
+
+def all_in_words(earlier: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) -> str:
+    """The same of a training that was resumed elsewhere: `earlier` environments each know the step `until` then."""
+    return ", then ".join([*(f"{in_words(one)} to step {one['until']}" for one in earlier), in_words(last)])
 
 
 def _cpu_model() -> str:

@@ -9,13 +9,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import trainings
 from safetensors.torch import load_file
 from trainings import PLAIN, RICH
 
 from shortvox.corpora.corpus import Corpus
 from shortvox.corpora.speech import SpeechData
+from shortvox.environment import environment
 from shortvox.errors import ModelError
+from shortvox.models.sidefiles import read_history
+from shortvox.training import state
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SCRIPT = Path(trainings.__file__)
@@ -66,6 +70,31 @@ def test_asked_to_stop(number: signal.Signals, data: SpeechData, uninterrupted: 
     trainings.run({**RICH, "workers": 1, "checkpoint_every": 3}, data, tmp_path, resume=True)
     assert len(steps_kept(tmp_path)) == 2
     assert_same(tmp_path, uninterrupted)
+
+
+def test_where_it_ran_is_kept(
+    data: SpeechData,
+    uninterrupted: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    here = environment()
+    with monkeypatch.context() as elsewhere, pytest.raises(KeyboardInterrupt):
+        elsewhere.setattr(state, "environment", lambda: {**here, "cpu": "Another", "gpu": "A GPU"})
+        trainings.run(RICH, data, tmp_path, on_step=lambda done, *_: done == 8 and signal.raise_signal(signal.SIGTERM))
+    (left,) = steps_kept(tmp_path)[-1:]
+    trainings.run(RICH, data, tmp_path, resume=True)
+    history = read_history(tmp_path)
+    assert history.earlier == ({**here, "cpu": "Another", "gpu": "A GPU", "until": left},)
+    assert history.environments() == [{**here, "cpu": "Another", "gpu": "A GPU"}, here]
+    assert (
+        f"A GPU, torch {here['torch']}, shortvox {here['shortvox']} to step {left}, then {here['cpu']} ("
+        in (tmp_path / "card.md").read_text()
+    )
+    assert "resuming a training that ran on Another" in capsys.readouterr().err
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path, uninterrupted))
+    assert all(torch.equal(ours[name], tensor) for name, tensor in theirs.items())
 
 
 def test_a_truncated_checkpoint_falls_back_to_the_one_before(

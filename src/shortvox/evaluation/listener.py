@@ -65,7 +65,7 @@ def known_of(listener: Listener) -> dict[str, Any]:
         "more_steps": False,
         "head_drift_degrees": None,
         "head_drift_seeds": None,
-        "trained_on": [known["environment"]] if known["environment"] else [],
+        "trained_on": history.environments(),
         "loss": known["loss"],
         "validation": known["validation"],
     }

@@ -16,7 +16,6 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from shortvox.config import Settings, parse, read_yaml, write_yaml
-from shortvox.environment import environment, in_words
 from shortvox.errors import ModelError
 from shortvox.files import ensure_writable, require_folder, write_bytes, write_text
 from shortvox.models import parameter_count
@@ -133,13 +132,13 @@ def _refuse_unsound(tensors: Mapping[str, Tensor], path: Path) -> None:
             raise ModelError(f"{path}: {name} holds a negative variance; copy or train it again")
 
 
-def write_card(model: SpeakerModel, *, trained_on: str, steps: int, epochs: float, seconds: float) -> str:
+def write_card(model: SpeakerModel, *, trained_on: str, steps: int, epochs: float, seconds: float, ran_on: str) -> str:
     """`card.md`: what the model is, for the person who finds the folder."""
     return (
         f"{describe(model)}"
         f"- trained on: {trained_on}\n"
         f"- steps: {steps} ({epochs:g} epochs); seconds of speech heard: {seconds:,.0f}\n"
-        f"- trained with: {in_words(environment())}\n"
+        f"- trained with: {ran_on}\n"
     )
 
 

@@ -15,6 +15,7 @@ from shortvox.textfiles import read_lines
 Count = Annotated[int, Field(ge=0, le=10**15)]
 Figure = Annotated[float, Field(ge=-1e30, le=1e30)]
 Number = Annotated[int | float, Field(ge=-1e30, le=1e30)]
+Recorded = dict[str, str | Number | None]
 
 
 class History(Content):
@@ -26,7 +27,13 @@ class History(Content):
     wrapped: Count | None = None
     loss: tuple[tuple[Count, Figure], ...] = ()
     validation: tuple[dict[str, Number], ...] = ()
-    environment: dict[str, str | Number | None] | None = None
+    environment: Recorded | None = None
+    earlier: tuple[Recorded, ...] = ()  # those before it, each with the step that the training ran there `until`
+
+    def environments(self) -> list[Recorded]:
+        """All that it was trained in, the last one last."""
+        left = [{name: value for name, value in one.items() if name != "until"} for one in self.earlier]
+        return left if self.environment is None else [*left, self.environment]
 
 
 def read_history(folder: Path) -> History:

@@ -122,17 +122,17 @@ def _facts(
         **facts_of(models[trained, 0]),
         "head_drift_degrees": float(np.mean(drifts)) if drifts else None,
         "head_drift_seeds": drifts,
-        "trained_on": _each_once(histories[s, seed].environment for s in line for seed in seeds),
+        "trained_on": _each_once(ran for s in line for seed in seeds for ran in histories[s, seed].environments()),
         "loss": first["loss"] if trained == name else [],
         "validation": first["validation"] if trained == name else [],
     }
 
 
 def _each_once(records: Iterable[Any]) -> list[Any]:
-    """The different ones of those that are known, in their order."""
+    """The different ones, in their order."""
     found: list[Any] = []
     for record in records:
-        if record is not None and record not in found:
+        if record not in found:
             found.append(record)
     return found
 

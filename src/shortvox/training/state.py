@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import torch
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from shortvox.config import first_problem
+from shortvox.environment import Environment, environment, in_words
 from shortvox.models.speaker_model import load_tensors, misfit, tensors_of
 from shortvox.progress import note
 from shortvox.training.checkpoint import Checkpoint, load_optimiser, optimiser_tensors
+
+Kind = TypeVar("Kind")
 
 
 @dataclass
@@ -31,10 +34,11 @@ class Progress:
     recent: list[float]
     loss: list[tuple[int, float]]
     validation: list[dict[str, float]]
+    earlier: list[Environment]  # those that it ran in and left, each with the step that it ran `until`
 
     @classmethod
     def start(cls) -> Progress:
-        return cls(0, 0.0, 0.0, 0, 0, [], [], [])
+        return cls(0, 0.0, 0.0, 0, 0, [], [], [], [])
 
 
 def snapshot(
@@ -48,7 +52,7 @@ def snapshot(
     tensors = {f"model.{name}": tensor for name, tensor in tensors_of(learning).items()}
     tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
     tensors |= {f"optimiser.{name}": tensor for name, tensor in optimiser_tensors(optimiser).items()}
-    return Checkpoint(tensors, {"progress": vars(done), "threads": torch.get_num_threads()}, run)
+    return Checkpoint(tensors, {"progress": vars(done), "environment": environment()}, run)
 
 
 def require_fit(
@@ -58,8 +62,7 @@ def require_fit(
     done = _progress(found)
     if done.step > steps:
         raise ValueError(f"at step {done.step} of {steps}")
-    if type(found.state["threads"]) is not int:
-        raise ValueError("threads: not a number")
+    _ran_in(found)
     here = tensors_of(learning)
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     for part, expected in (("model", here), ("average", here if done.averaged else {})):
@@ -72,8 +75,19 @@ def require_fit(
 
 
 def _progress(found: Checkpoint) -> Progress:
+    return _valid(Progress, found.state["progress"])
+
+
+def _ran_in(found: Checkpoint) -> Environment:
+    ran_in = _valid(Environment, found.state["environment"])
+    if lacking := environment().keys() - ran_in.keys():
+        raise ValueError(f"environment: {min(lacking)} is missing")
+    return ran_in
+
+
+def _valid(kind: type[Kind], part: object) -> Kind:
     try:
-        return TypeAdapter(Progress).validate_json(json.dumps(found.state["progress"]))
+        return TypeAdapter(kind).validate_json(json.dumps(part))
     except ValidationError as error:
         raise ValueError(first_problem(error)) from None
 
@@ -92,10 +106,11 @@ def restore(
     load_optimiser(optimiser, latest.part("optimiser"))
     here = tensors_of(learning)
     average.update({name: tensor.to(here[name].device) for name, tensor in latest.part("average").items()})
-    threads = latest.state["threads"]
-    if threads != torch.get_num_threads():
+    done, left, now = _progress(latest), _ran_in(latest), environment()
+    if left != now:
+        done.earlier.append({"until": done.step, **left})
         note(
-            f"resuming with {torch.get_num_threads()} threads a training begun with {threads}: the result will be "
-            "as good, but not the same bit for bit"
+            f"resuming a training that ran on {in_words(left)}, on {in_words(now)}: the result will be as good, but "
+            "not the same bit for bit"
         )
-    return _progress(latest)
+    return done

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from shortvox.corpora.speech import SpeechData
-from shortvox.environment import environment
+from shortvox.environment import all_in_words, environment
 from shortvox.errors import ConfigError, CorpusError, ShortvoxError
 from shortvox.files import write_json
 from shortvox.models.folder import load_model, save_model, write_card
@@ -308,7 +308,15 @@ def _finish(out: Path, model: SpeakerModel, settings: TrainSettings, data: Speec
     utterances = len(data.corpus)
     epochs = round(settings.steps * settings.items / utterances, 3)
     budget = {"steps": settings.steps, "epochs": epochs, "utterances": utterances, "crops_per_step": settings.items}
-    write_json(out / "training.json", {**vars(done), "budget": budget, "environment": environment()})
+    here = environment()
+    write_json(out / "training.json", {**vars(done), "budget": budget, "environment": here})
     described = f"{data.corpus.name}, {len(data.corpus.speakers)} speakers, {len(data.corpus)} utterances"
-    card = write_card(model, trained_on=described, steps=settings.steps, epochs=epochs, seconds=done.seconds_heard)
+    card = write_card(
+        model,
+        trained_on=described,
+        steps=settings.steps,
+        epochs=epochs,
+        seconds=done.seconds_heard,
+        ran_on=all_in_words(done.earlier, here),
+    )
     save_model(out, model, card=card)
