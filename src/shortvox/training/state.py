@@ -110,7 +110,7 @@ def restore(
     if left != now:
         done.earlier.append({"until": done.step, **left})
         note(
-            f"resuming a training that ran on {in_words(left)}, on {in_words(now)}: the result will be as good, but "
+            f"resuming on {in_words(now)} a training that ran on {in_words(left)}: the result will be as good, but "
             "not the same bit for bit"
         )
     return done
