@@ -20,7 +20,7 @@ from benchmarks.pretrained.tables import Table, length_name, rate, tables
 from shortvox.config import read_yaml
 from shortvox.corpora.corpus import load_corpus
 from shortvox.corpora.utterance import Utterance
-from shortvox.environment import all_in_words
+from shortvox.environment import where_it_ran
 from shortvox.errors import ConfigError, CorpusError, in_one_line
 from shortvox.files import write_text
 from shortvox.models.folder import load_model
@@ -111,7 +111,7 @@ def _trainings(folders: Sequence[Path], mean: Path | None) -> Iterator[str]:
                 str(settings["seed"]),
                 f"{history['seconds_heard'] / 3600:.1f}",
                 f"{history['wall_seconds'] / 3600:.1f}",
-                all_in_words(history.get("earlier", ()), history["environment"]),
+                where_it_ran(history.get("earlier", ()), history["environment"]),
             )
         )
     header = ("training", "steps x speakers", "crops", "seed", "hours heard", "hours of time", "on")

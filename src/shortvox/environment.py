@@ -4,41 +4,52 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from shortvox import __version__
+
+if TYPE_CHECKING:
+    import torch
 
 Environment = dict[str, str | int | None]
 
 
-def environment() -> Environment:
-    """CPU model, instruction set that torch uses, thread count, GPU or None, versions; JSON-safe."""
+def environment(device: torch.device | None = None) -> Environment:
+    """CPU model, instruction set that torch uses, thread count, GPU or None, versions; JSON-safe.
+
+    The GPU is the `device`, or, where none is named, the first that torch sees.
+    """
     import torch  # slow to import, and not every caller has needed it yet
 
+    on_gpu = torch.cuda.is_available() if device is None else device.type == "cuda"
     instructions = torch.backends.cpu.get_cpu_capability()
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA")  # torch's own kernels do not heed it, its convolutions do
     return {
         "cpu": _cpu_model(),
         "instruction_set": f"{instructions}, oneDNN at most {limit}" if limit else instructions,
         "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "gpu": torch.cuda.get_device_name(device) if on_gpu else None,
         "torch": torch.__version__,
         "shortvox": __version__,
     }
 
 
-def in_words(record: Mapping[str, Any]) -> str:
+def in_words(record: Environment) -> str:
     """Part of a line: what `environment` gave."""
     threads = f"{record['threads']} thread{'s' if record['threads'] != 1 else ''}"
-    parts = [f"{record['cpu']} ({record['instruction_set']})", threads, *filter(None, [record["gpu"]])]
+    parts = [
+        f"{record['cpu']} ({record['instruction_set']})",
+        threads,
+        *([str(record["gpu"])] if record["gpu"] else []),
+    ]
     return ", ".join([*parts, f"torch {record['torch']}", f"shortvox {record['shortvox']}"])
 
 
-def all_in_words(earlier: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) -> str:
-    """The same of a training that was resumed elsewhere: `earlier` environments each know the step `until` then."""
-    return ", then ".join([*(f"{in_words(one)} to step {one['until']}" for one in earlier), in_words(last)])
+def where_it_ran(earlier: Iterable[tuple[int, Environment]], last: Environment) -> str:
+    """Part of a line: what a training was computed on, and up to which steps on what `earlier`."""
+    return ", then ".join([*(f"{in_words(left)} to step {step}" for step, left in earlier), in_words(last)])
 
 
 def _cpu_model() -> str:

@@ -19,7 +19,8 @@ from shortvox.corpora.speech import SpeechData
 from shortvox.environment import environment
 from shortvox.errors import ModelError
 from shortvox.models.sidefiles import read_history
-from shortvox.training import state
+from shortvox.training import trainer
+from shortvox.training.trainer import OnStep
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SCRIPT = Path(trainings.__file__)
@@ -72,6 +73,10 @@ def test_asked_to_stop(number: signal.Signals, data: SpeechData, uninterrupted: 
     assert_same(tmp_path, uninterrupted)
 
 
+def stop_after(step: int) -> OnStep:
+    return lambda done, *_: done == step and signal.raise_signal(signal.SIGTERM)
+
+
 def test_where_it_ran_is_kept(
     data: SpeechData,
     uninterrupted: Path,
@@ -79,19 +84,18 @@ def test_where_it_ran_is_kept(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    here = environment()
-    with monkeypatch.context() as elsewhere, pytest.raises(KeyboardInterrupt):
-        elsewhere.setattr(state, "environment", lambda: {**here, "cpu": "Another", "gpu": "A GPU"})
-        trainings.run(RICH, data, tmp_path, on_step=lambda done, *_: done == 8 and signal.raise_signal(signal.SIGTERM))
-    (left,) = steps_kept(tmp_path)[-1:]
+    here, elsewhere = environment(), {**environment(), "cpu": "Another", "gpu": "A GPU"}
+    for computed_on, last in ((elsewhere, 8), (here, 10), (elsewhere, 12)):
+        with monkeypatch.context() as moved, pytest.raises(KeyboardInterrupt):
+            moved.setattr(trainer, "environment", lambda device, computed_on=computed_on: computed_on)
+            trainings.run(RICH, data, tmp_path, resume=True, on_step=stop_after(last))
     trainings.run(RICH, data, tmp_path, resume=True)
     history = read_history(tmp_path)
-    assert history.earlier == ({**here, "cpu": "Another", "gpu": "A GPU", "until": left},)
-    assert history.environments() == [{**here, "cpu": "Another", "gpu": "A GPU"}, here]
-    assert (
-        f"A GPU, torch {here['torch']}, shortvox {here['shortvox']} to step {left}, then {here['cpu']} ("
-        in (tmp_path / "card.md").read_text()
-    )
+    assert [left for _, left in history.earlier] == [elsewhere, here, elsewhere]
+    assert [step for step, _ in history.earlier] == sorted(step for step, _ in history.earlier)
+    assert history.environments() == [elsewhere, here]
+    card = (tmp_path / "card.md").read_text()
+    assert f"A GPU, torch {here['torch']}, shortvox {here['shortvox']} to step 9, then {here['cpu']} (" in card
     assert "a training that ran on Another" in capsys.readouterr().err
     ours, theirs = (load_file(folder / "model.safetensors") for folder in (tmp_path, uninterrupted))
     assert all(torch.equal(ours[name], tensor) for name, tensor in theirs.items())

@@ -28,12 +28,12 @@ class History(Content):
     loss: tuple[tuple[Count, Figure], ...] = ()
     validation: tuple[dict[str, Number], ...] = ()
     environment: Recorded | None = None
-    earlier: tuple[Recorded, ...] = ()  # those before it, each with the step that the training ran there `until`
+    earlier: tuple[tuple[Count, Recorded], ...] = ()  # up to which step it ran elsewhere
 
     def environments(self) -> list[Recorded]:
-        """All that it was trained in, the last one last."""
-        left = [{name: value for name, value in one.items() if name != "until"} for one in self.earlier]
-        return left if self.environment is None else [*left, self.environment]
+        """All that it was trained on, each once, the last one last."""
+        found = [left for _, left in self.earlier if left != self.environment]
+        return [*(one for at, one in enumerate(found) if one not in found[:at]), *filter(None, [self.environment])]
 
 
 def read_history(folder: Path) -> History:

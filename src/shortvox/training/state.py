@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, TypeVar
 
 import torch
@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from shortvox.config import first_problem
-from shortvox.environment import Environment, environment, in_words
+from shortvox.environment import Environment, in_words
 from shortvox.models.speaker_model import load_tensors, misfit, tensors_of
 from shortvox.progress import note
 from shortvox.training.checkpoint import Checkpoint, load_optimiser, optimiser_tensors
@@ -34,11 +34,11 @@ class Progress:
     recent: list[float]
     loss: list[tuple[int, float]]
     validation: list[dict[str, float]]
-    earlier: list[Environment]  # those that it ran in and left, each with the step that it ran `until`
+    earlier: list[tuple[int, Environment]] = field(default_factory=list)  # up to which step it ran elsewhere
 
     @classmethod
     def start(cls) -> Progress:
-        return cls(0, 0.0, 0.0, 0, 0, [], [], [], [])
+        return cls(0, 0.0, 0.0, 0, 0, [], [], [])
 
 
 def snapshot(
@@ -47,12 +47,13 @@ def snapshot(
     average: dict[str, Tensor],
     done: Progress,
     run: str,
+    here: Environment,
 ) -> Checkpoint:
     """Everything that `restore` needs to go on from here, bit for bit."""
     tensors = {f"model.{name}": tensor for name, tensor in tensors_of(learning).items()}
     tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
     tensors |= {f"optimiser.{name}": tensor for name, tensor in optimiser_tensors(optimiser).items()}
-    return Checkpoint(tensors, {"progress": vars(done), "environment": environment()}, run)
+    return Checkpoint(tensors, {"progress": vars(done), "environment": here}, run)
 
 
 def require_fit(
@@ -62,7 +63,7 @@ def require_fit(
     done = _progress(found)
     if done.step > steps:
         raise ValueError(f"at step {done.step} of {steps}")
-    _ran_in(found)
+    _ran_on(found)
     here = tensors_of(learning)
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     for part, expected in (("model", here), ("average", here if done.averaged else {})):
@@ -75,19 +76,19 @@ def require_fit(
 
 
 def _progress(found: Checkpoint) -> Progress:
-    return _valid(Progress, found.state["progress"])
+    return _valid(TypeAdapter(Progress), found.state["progress"])
 
 
-def _ran_in(found: Checkpoint) -> Environment:
-    ran_in = _valid(Environment, found.state["environment"])
-    if lacking := environment().keys() - ran_in.keys():
-        raise ValueError(f"environment: {min(lacking)} is missing")
-    return ran_in
+def _ran_on(found: Checkpoint) -> Environment | None:
+    """None in a checkpoint that was written before they kept it."""
+    if (left := _valid(TypeAdapter(Environment | None), found.state.get("environment"))) is not None:
+        in_words(left)  # a KeyError says what it lacks
+    return left
 
 
-def _valid(kind: type[Kind], part: object) -> Kind:
+def _valid(kind: TypeAdapter[Kind], part: object) -> Kind:
     try:
-        return TypeAdapter(kind).validate_json(json.dumps(part))
+        return kind.validate_json(json.dumps(part), strict=True)
     except ValidationError as error:
         raise ValueError(first_problem(error)) from None
 
@@ -97,20 +98,21 @@ def restore(
     learning: Mapping[str, nn.Module],
     optimiser: torch.optim.Optimizer,
     average: dict[str, Tensor],
+    here: Environment,
 ) -> Progress:
     """Put a checkpoint's tensors into the modules, the optimiser and the average; returns what had been done.
 
-    For a checkpoint that fits: see `require_fit`.
+    For a checkpoint that fits: see `require_fit`. If it was not written `here`, that is told and goes into `earlier`.
     """
     load_tensors(learning, latest.part("model"))
     load_optimiser(optimiser, latest.part("optimiser"))
-    here = tensors_of(learning)
-    average.update({name: tensor.to(here[name].device) for name, tensor in latest.part("average").items()})
-    done, left, now = _progress(latest), _ran_in(latest), environment()
-    if left != now:
-        done.earlier.append({"until": done.step, **left})
+    own = tensors_of(learning)
+    average.update({name: tensor.to(own[name].device) for name, tensor in latest.part("average").items()})
+    done, left = _progress(latest), _ran_on(latest)
+    if left is not None and left != here:
+        done.earlier.append((done.step, left))
         note(
-            f"resuming on {in_words(now)} a training that ran on {in_words(left)}: the result will be as good, but "
+            f"resuming on {in_words(here)} a training that ran on {in_words(left)}: the result will be as good, but "
             "not the same bit for bit"
         )
     return done

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from shortvox.corpora.speech import SpeechData
-from shortvox.environment import all_in_words, environment
+from shortvox.environment import Environment, environment, where_it_ran
 from shortvox.errors import ConfigError, CorpusError, ShortvoxError
 from shortvox.files import write_json
 from shortvox.models.folder import load_model, save_model, write_card
@@ -123,12 +123,12 @@ def _run(
     learning = {**model.modules(), "extras": learner.extras}
     optimiser = make_optimiser(learning, settings.optimiser)
     average: dict[str, Tensor] = {}
-    done = Progress.start()
+    done, here = Progress.start(), environment(place.device)
     latest = load_latest(
         out / "checkpoints", run, lambda found: require_fit(found, learning, optimiser, settings.steps)
     )
     if latest is not None:
-        done = restore(latest, learning, optimiser, average)
+        done = restore(latest, learning, optimiser, average, here)
     parallel = place.wrap(learner)
     rows = FOLLOWING[settings.transfer.refresh](model, data, settings)
     tracker = Tracker(out, enabled=settings.tensorboard and place.leads, done=done.step)
@@ -167,7 +167,7 @@ def _run(
             on_step(done.step, settings.steps, _status(done, loss))
         if not ending and run is not None and (stop or _due(done.step, settings.checkpoint_every)):
             done.wall_seconds, clock = done.wall_seconds + time.monotonic() - clock, time.monotonic()
-            save_checkpoint(out / "checkpoints", done.step, snapshot(learning, optimiser, average, done, run))
+            save_checkpoint(out / "checkpoints", done.step, snapshot(learning, optimiser, average, done, run, here))
         if not ending and stop:
             return None
     if average:
@@ -187,7 +187,7 @@ def _run(
         _validate(validate, model, tracker, done)
     tracker.close()
     if place.leads:
-        _finish(out, model, settings, data, done)
+        _finish(out, model, settings, data, done, here)
     return model
 
 
@@ -304,11 +304,12 @@ def _status(done: Progress, loss: float) -> str:
     return f"loss {loss:.2f}{watched}"
 
 
-def _finish(out: Path, model: SpeakerModel, settings: TrainSettings, data: SpeechData, done: Progress) -> None:
+def _finish(
+    out: Path, model: SpeakerModel, settings: TrainSettings, data: SpeechData, done: Progress, here: Environment
+) -> None:
     utterances = len(data.corpus)
     epochs = round(settings.steps * settings.items / utterances, 3)
     budget = {"steps": settings.steps, "epochs": epochs, "utterances": utterances, "crops_per_step": settings.items}
-    here = environment()
     write_json(out / "training.json", {**vars(done), "budget": budget, "environment": here})
     described = f"{data.corpus.name}, {len(data.corpus.speakers)} speakers, {len(data.corpus)} utterances"
     card = write_card(
@@ -317,6 +318,6 @@ def _finish(out: Path, model: SpeakerModel, settings: TrainSettings, data: Speec
         steps=settings.steps,
         epochs=epochs,
         seconds=done.seconds_heard,
-        ran_on=all_in_words(done.earlier, here),
+        ran_on=where_it_ran(done.earlier, here),
     )
     save_model(out, model, card=card)
