@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from shortvox import __version__
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 Environment = dict[str, str | int | None]
+Record = TypeVar("Record", bound=Mapping[str, Any])
 
 
 def environment(device: torch.device | None = None) -> Environment:
@@ -39,17 +40,23 @@ def environment(device: torch.device | None = None) -> Environment:
 def in_words(record: Environment) -> str:
     """Part of a line: what `environment` gave."""
     threads = f"{record['threads']} thread{'s' if record['threads'] != 1 else ''}"
-    parts = [
-        f"{record['cpu']} ({record['instruction_set']})",
-        threads,
-        *([str(record["gpu"])] if record["gpu"] else []),
-    ]
-    return ", ".join([*parts, f"torch {record['torch']}", f"shortvox {record['shortvox']}"])
+    gpu = f", {record['gpu']}" if record["gpu"] else ""
+    processors = f"{record['cpu']} ({record['instruction_set']}), {threads}{gpu}"
+    return f"{processors}, torch {record['torch']}, shortvox {record['shortvox']}"
 
 
 def where_it_ran(earlier: Iterable[tuple[int, Environment]], last: Environment) -> str:
     """Part of a line: what a training was computed on, and up to which steps on what `earlier`."""
     return ", then ".join([*(f"{in_words(left)} to step {step}" for step, left in earlier), in_words(last)])
+
+
+def each_once(records: Iterable[Record]) -> list[Record]:
+    """The different ones, in their order."""
+    found: list[Record] = []
+    for record in records:
+        if record not in found:
+            found.append(record)
+    return found
 
 
 def _cpu_model() -> str:

@@ -68,6 +68,7 @@ def test_one_of_this_training_fits(found: Checkpoint) -> None:
         (lambda found: found.state["progress"].update(earlier=[[3, {"cpu": []}]]), r"earlier\.0\.1\.cpu"),
         (lambda found: found.state["environment"].pop("gpu"), "gpu"),
         (lambda found: found.state["environment"].update(threads=[1]), "threads"),
+        (lambda found: found.state["environment"].update(threads="1"), "threads: not a number"),
         (lambda found: found.tensors.pop("model.head.weight"), r"model: head\.weight is missing"),
         (lambda found: found.tensors.update({"model.x": torch.zeros(1)}), "model: x has no place"),
         (lambda found: found.tensors.update({"model.head.bias": torch.zeros(1)}), r"head\.bias has shape \(1,\), not"),

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from shortvox.environment import each_once
 from shortvox.errors import ModelError
 from shortvox.jsonfile import MOST_BYTES, Content, read_json
 from shortvox.textfiles import read_lines
@@ -31,9 +32,8 @@ class History(Content):
     earlier: tuple[tuple[Count, Recorded], ...] = ()  # up to which step it ran elsewhere
 
     def environments(self) -> list[Recorded]:
-        """All that it was trained on, each once, the last one last."""
-        found = [left for _, left in self.earlier if left != self.environment]
-        return [*(one for at, one in enumerate(found) if one not in found[:at]), *filter(None, [self.environment])]
+        """All that it was trained on, each once."""
+        return each_once([*(left for _, left in self.earlier), *filter(None, [self.environment])])
 
 
 def read_history(folder: Path) -> History:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from shortvox import __version__
 from shortvox.corpora.stats import corpus_facts
 from shortvox.device import chosen_device
-from shortvox.environment import environment
+from shortvox.environment import each_once, environment
 from shortvox.evaluation.calibrate import calibrated, kept_in
 from shortvox.evaluation.evaluate import System, evaluate
 from shortvox.evaluation.listener import Listener, facts_of, known_of
@@ -122,19 +122,10 @@ def _facts(
         **facts_of(models[trained, 0]),
         "head_drift_degrees": float(np.mean(drifts)) if drifts else None,
         "head_drift_seeds": drifts,
-        "trained_on": _each_once(ran for s in line for seed in seeds for ran in histories[s, seed].environments()),
+        "trained_on": each_once(ran for s in line for seed in seeds for ran in histories[s, seed].environments()),
         "loss": first["loss"] if trained == name else [],
         "validation": first["validation"] if trained == name else [],
     }
-
-
-def _each_once(records: Iterable[Any]) -> list[Any]:
-    """The different ones, in their order."""
-    found: list[Any] = []
-    for record in records:
-        if record not in found:
-            found.append(record)
-    return found
 
 
 def _ancestors(study: Study, name: str) -> list[str]:

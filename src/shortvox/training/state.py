@@ -83,6 +83,8 @@ def _ran_on(found: Checkpoint) -> Environment | None:
     """None in a checkpoint that was written before they kept it."""
     if (left := _valid(TypeAdapter(Environment | None), found.state.get("environment"))) is not None:
         in_words(left)  # a KeyError says what it lacks
+        if type(left["threads"]) is not int:
+            raise ValueError("threads: not a number")
     return left
 
 
