@@ -53,7 +53,7 @@ def snapshot(
     tensors = {f"model.{name}": tensor for name, tensor in tensors_of(learning).items()}
     tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
     tensors |= {f"optimiser.{name}": tensor for name, tensor in optimiser_tensors(optimiser).items()}
-    return Checkpoint(tensors, {"progress": vars(done), "environment": here}, run)
+    return Checkpoint(tensors, {"progress": vars(done), "threads": here["threads"], "environment": here}, run)
 
 
 def require_fit(
@@ -63,6 +63,8 @@ def require_fit(
     done = _progress(found)
     if done.step > steps:
         raise ValueError(f"at step {done.step} of {steps}")
+    if type(found.state["threads"]) is not int:
+        raise ValueError("threads: not a number")
     _ran_on(found)
     here = tensors_of(learning)
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
@@ -83,8 +85,6 @@ def _ran_on(found: Checkpoint) -> Environment | None:
     """None in a checkpoint that was written before they kept it."""
     if (left := _valid(TypeAdapter(Environment | None), found.state.get("environment"))) is not None:
         in_words(left)  # a KeyError says what it lacks
-        if type(left["threads"]) is not int:
-            raise ValueError("threads: not a number")
     return left
 
 
